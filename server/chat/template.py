@@ -1,0 +1,99 @@
+"""Renders a model's own Jinja chat template, with the semantics of Hugging Face's `apply_chat_template`.
+
+Templates come from model files, so they run in a sandbox: no attribute of a Python object that could reach the
+system, nothing mutated. Source of the semantics: transformers `utils/chat_template_utils.py`
+(https://huggingface.co/docs/transformers/chat_templating).
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from server.chat.messages import Message, Tool
+
+
+class TemplateError(ValueError):
+    """The template could not be read or refused these messages; the text says why."""
+
+
+class _GenerationTag(jinja2.ext.Extension):
+    """`{% generation %}` marks the assistant's text for training; when serving it renders its body."""
+
+    tags = {"generation"}  # noqa: RUF012 - the base class declares it so
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Jinja's own `tojson` escapes HTML and sorts keys; a prompt wants neither."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _strftime_now(layout: str) -> str:
+    return datetime.now().astimezone().strftime(layout)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, "jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = _strftime_now
+    return environment
+
+
+class ChatTemplate:
+    """A compiled chat template with the model's special tokens."""
+
+    def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
+        """Raises: TemplateError, if the source is not a template."""
+        self.source = source
+        self._constants = {"bos_token": bos_token, "eos_token": eos_token}
+        try:
+            self._template = _environment().from_string(source)
+        except jinja2.TemplateError as error:
+            raise TemplateError(f"the chat template cannot be compiled: {error}") from error
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        add_generation_prompt: bool = True,
+        **variables: Any,
+    ) -> str:
+        """The prompt text.
+
+        `variables` are handed to the template as they are (`enable_thinking`, …).
+        Raises: TemplateError, if the template rejects the conversation.
+        """
+        try:
+            return self._template.render(
+                messages=[message.as_template_value() for message in messages],
+                tools=[tool.as_template_value() for tool in tools] or None,
+                add_generation_prompt=add_generation_prompt,
+                **self._constants,
+                **variables,
+            )
+        except Exception as error:  # a template is foreign code: whatever it raises is its refusal
+            raise TemplateError(f"the model's chat template refuses this conversation: {error}") from error
