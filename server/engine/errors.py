@@ -1,0 +1,53 @@
+"""What can go wrong in the engine, one class a cause, each with a text a user can act on."""
+
+
+class EngineError(Exception):
+    """Base of all errors the engine raises on purpose."""
+
+
+class ModelLoadError(EngineError):
+    """The model file can't be served: missing, not a GGUF, truncated, or of an unknown architecture."""
+
+
+class ContextLengthExceededError(EngineError):
+    """The prompt leaves no room for an answer in the context."""
+
+    def __init__(self, prompt_tokens: int, context_length: int) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
+        super().__init__(
+            f"This model's maximum context length is {context_length} tokens. "
+            f"However, your messages resulted in {prompt_tokens} tokens. Please reduce the length of the messages."
+        )
+
+
+class QueueFullError(EngineError):
+    """As many requests wait as may wait."""
+
+    def __init__(self, waiting: int, retry_after: float) -> None:
+        self.retry_after = retry_after
+        """Seconds after which a place is likely to be free."""
+        super().__init__(f"The server is busy: {waiting} requests are waiting. Try again in {retry_after:.0f} s.")
+
+
+class InvalidGrammarError(EngineError):
+    """The mask engine can't read the grammar."""
+
+
+class InvalidRequestError(EngineError):
+    """A value no sequence can be run with; `param` names it."""
+
+    def __init__(self, param: str, message: str) -> None:
+        self.param = param
+        super().__init__(message)
+
+
+class GenerationError(EngineError):
+    """Decoding this sequence failed; the others go on."""
+
+
+class EngineStoppedError(EngineError):
+    """The engine has been closed or its thread has died."""
+
+    def __init__(self) -> None:
+        super().__init__("The inference engine has stopped; restart the server.")

@@ -1,0 +1,112 @@
+"""What goes into the engine and what comes out: plain values, no llama.cpp in sight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. Every default leaves the model's distribution as it is.
+
+    Order: logit bias, penalties, grammar mask, temperature, top-k, top-p, min-p, draw.
+    """
+
+    temperature: float = 1.0
+    """0 takes the likeliest token."""
+    top_k: int = 0
+    """Keep the k likeliest tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the smallest set of tokens whose probability reaches this (https://arxiv.org/abs/1904.09751)."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this share of the likeliest (https://arxiv.org/abs/2407.01082)."""
+    repetition_penalty: float = 1.0
+    """Divides the logits of tokens already seen, prompt included (https://arxiv.org/abs/1909.05858)."""
+    frequency_penalty: float = 0.0
+    """Subtracted once for every time the token was generated (OpenAI's definition)."""
+    presence_penalty: float = 0.0
+    """Subtracted once if the token was generated at all (OpenAI's definition)."""
+    seed: int | None = None
+    """None draws a fresh seed."""
+    logit_bias: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Token id to a value added to its logit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A grammar the output must follow."""
+
+    gbnf: str
+    lark: str | None = None
+    """The same language in llguidance's Lark form, used instead where the backend prefers it."""
+    trigger: str | None = None
+    """Lazy grammar: text is free until this string appears; the grammar's language begins with that string.
+    None applies the grammar from the first token."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One sequence to generate."""
+
+    prompt: tuple[int, ...]
+    """Token ids; at least one."""
+    sampling: Sampling = Sampling()
+    constraint: Constraint | None = None
+    stop: tuple[str, ...] = ()
+    """Generation ends before the first of these; the match itself is not part of the text."""
+    max_tokens: int | None = None
+    """None: up to the end of the context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one sequence."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    """Prompt tokens whose KV was already there."""
+    forced_tokens: int
+    """Completion tokens the grammar left no choice about: they cost no sampling step of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """New text: whole characters, never part of a stop string."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of every generation that did not fail."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Counters since the engine started, and what it is doing now."""
+
+    steps: int
+    """Calls of llama_decode."""
+    decoded_tokens: int
+    """Tokens that went through llama_decode, prompts included."""
+    sampled_tokens: int
+    forced_tokens: int
+    cached_tokens: int
+    """Prompt tokens that needed no prefill."""
+    running: int
+    """Sequences in the batch."""
+    waiting: int
+    """Requests in the queue."""
+    decode_seconds: float
+    """Time inside llama_decode."""
+    step_seconds: float
+    """Time of whole steps, llama_decode included."""
+    is_alive: bool
+    """False once the engine thread has stopped; the process should be restarted."""
