@@ -1,0 +1,141 @@
+"""A llama.cpp context: one batch, one KV cache, many sequences.
+
+The batch's C arrays are written through numpy views: a ctypes assignment a token costs more than a step of a small
+model. Sequences live in one unified KV buffer, so that copying a prefix from one to another moves no data.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
+
+from server.engine import llama_log
+from server.engine.errors import ModelLoadError
+from server.engine.model import Model
+
+
+class NoRoomError(Exception):
+    """The KV cache has no cells left for this batch; nothing was changed."""
+
+
+class DecodeError(Exception):
+    """llama_decode failed; the KV of the sequences in the batch is undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSettings:
+    """Sizes of a context."""
+
+    cells: int
+    """Tokens the KV cache holds, over all sequences."""
+    sequences: int
+    """Sequences it can tell apart."""
+    batch_tokens: int
+    """Tokens one decode may take."""
+    threads: int
+
+
+class Context:
+    """Decodes batches. Not thread-safe: one thread owns it."""
+
+    def __init__(self, model: Model, settings: ContextSettings) -> None:
+        """Raises: ModelLoadError, if llama.cpp can't make such a context (mostly: too little memory)."""
+        params = llama.llama_context_default_params()
+        params.n_ctx = settings.cells
+        params.n_seq_max = settings.sequences
+        params.n_batch = settings.batch_tokens
+        params.n_ubatch = min(settings.batch_tokens, 512)
+        params.n_threads = settings.threads
+        params.n_threads_batch = settings.threads
+        params.kv_unified = True
+        params.no_perf = True
+        with llama_log.captured() as log:
+            self._handle: Any = llama.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise ModelLoadError(
+                f"no context of {settings.cells} tokens can be made for {model.path.name}: "
+                f"{log[0] if log else 'llama.cpp gave no reason'}. Try a smaller context length."
+            )
+        self._memory = llama.llama_get_memory(self._handle)
+        self._vocabulary_size = model.vocabulary.size
+        self._batch = llama.llama_batch_init(settings.batch_tokens, 0, 1)
+        self._room = settings.batch_tokens
+        self._tokens = _view(self._batch.token, ctypes.c_int32, self._room)
+        self._positions = _view(self._batch.pos, ctypes.c_int32, self._room)
+        self._wants_logits = _view(self._batch.logits, ctypes.c_int8, self._room)
+        _view(self._batch.n_seq_id, ctypes.c_int32, self._room)[:] = 1
+        self._sequence_ids = [
+            ctypes.cast(self._batch.seq_id[i], ctypes.POINTER(ctypes.c_int32)) for i in range(self._room)
+        ]
+        self._count = 0
+
+    @property
+    def room(self) -> int:
+        """Tokens that still fit in the batch."""
+        return self._room - self._count
+
+    @property
+    def count(self) -> int:
+        """Tokens in the batch."""
+        return self._count
+
+    def clear_batch(self) -> None:
+        self._count = 0
+
+    def add(self, tokens: list[int], *, start: int, sequence: int, wants_logits: bool) -> int:
+        """Put tokens of a sequence, at positions `start`…, into the batch.
+
+        Returns the batch row of the last one, whose logits `logits` gives if `wants_logits`.
+        """
+        begin, end = self._count, self._count + len(tokens)
+        self._tokens[begin:end] = tokens
+        self._positions[begin:end] = np.arange(start, start + len(tokens), dtype=np.int32)
+        self._wants_logits[begin:end] = 0
+        self._wants_logits[end - 1] = wants_logits
+        for row in range(begin, end):
+            self._sequence_ids[row][0] = sequence
+        self._count = end
+        return end - 1
+
+    def decode(self) -> None:
+        """Run the batch.
+
+        Raises: NoRoomError, DecodeError.
+        """
+        self._batch.n_tokens = self._count
+        result = llama.llama_decode(self._handle, self._batch)
+        if result == 1:
+            raise NoRoomError
+        if result != 0:
+            raise DecodeError(f"llama_decode returned {result}")
+        llama.llama_synchronize(self._handle)
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """Shape (vocabulary,). A view into llama.cpp's memory, valid until the next decode."""
+        pointer = llama.llama_get_logits_ith(self._handle, row)
+        if not pointer:
+            raise DecodeError(f"batch row {row} has no logits")
+        address = ctypes.cast(pointer, ctypes.c_void_p).value or 0
+        buffer = (ctypes.c_float * self._vocabulary_size).from_address(address)
+        return np.frombuffer(buffer, dtype=np.float32)
+
+    def copy_prefix(self, source: int, target: int, length: int) -> None:
+        """Let sequence `target` share the first `length` tokens of `source`."""
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def truncate(self, sequence: int, length: int) -> None:
+        """Forget all tokens of a sequence from position `length` on."""
+        llama.llama_memory_seq_rm(self._memory, sequence, length, -1)
+
+    def close(self) -> None:
+        if self._handle:
+            llama.llama_batch_free(self._batch)
+            llama.llama_free(self._handle)
+            self._handle = None
+
+
+def _view(pointer: Any, kind: Any, length: int) -> NDArray[Any]:
+    return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), shape=(length,))

@@ -1,0 +1,199 @@
+"""The engine as asyncio sees it: submit a request, read its events.
+
+All decoding happens in the worker's thread. The event loop and the thread meet in two places only: the worker's
+mailbox, and one `call_soon_threadsafe` a step that brings all events of that step.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.engine.context import Context, ContextSettings
+from server.engine.errors import (
+    ContextLengthExceededError,
+    EngineStoppedError,
+    InvalidRequestError,
+    QueueFullError,
+)
+from server.engine.grammar_matcher import GrammarCache
+from server.engine.guide import Guide
+from server.engine.kv_cache import KvCache
+from server.engine.model import Model
+from server.engine.scheduler import SchedulerSettings
+from server.engine.sequence import Event, Sequence
+from server.engine.types import Constraint, EngineStats, Finished, GenerationRequest
+from server.engine.worker import Outbox, Worker
+
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How much the engine does at once."""
+
+    context_length: int | None = None
+    """Tokens a request may have in all, prompt and answer; None takes what the model was trained for, up to 8192."""
+    kv_cells: int | None = None
+    """Tokens the KV cache holds over all requests; None gives every sequence its whole context, up to 65,536."""
+    sequences: int = 16
+    """Requests decoded together."""
+    waiting: int = 128
+    """Requests that may wait; the next is refused with QueueFullError."""
+    batch_tokens: int = 2048
+    prefill_chunk: int = 256
+    """Prompt tokens in a step while others are being answered."""
+    threads: int | None = None
+    """None: all the processor's cores this process may use."""
+    gpu_layers: int = 0
+
+
+class Generation(AsyncIterator[Event]):
+    """One running request: iterate over its events. The last is Finished."""
+
+    def __init__(self, sequence: Sequence, worker: Worker) -> None:
+        self._sequence = sequence
+        self._worker = worker
+        self._events: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        self._is_over = False
+
+    def receive(self, event: Event | Exception) -> None:
+        self._events.put_nowait(event)
+
+    async def __anext__(self) -> Event:
+        """Raises: GenerationError or EngineStoppedError, if the generation broke off."""
+        if self._is_over:
+            raise StopAsyncIteration
+        event = await self._events.get()
+        if isinstance(event, Exception):
+            self._is_over = True
+            raise event
+        self._is_over = isinstance(event, Finished)
+        return event
+
+    async def cancel(self) -> None:
+        """The sequence leaves the batch within one step. Calling it again, or after the end, does nothing."""
+        if not self._is_over:
+            self._worker.cancel(self._sequence)
+
+
+class Engine:
+    """A loaded model that answers many requests at once."""
+
+    def __init__(self, model: Model, settings: EngineSettings = EngineSettings()) -> None:
+        """Make the context and start the thread. Must be called in a running event loop.
+
+        Raises: ModelLoadError.
+        """
+        self.model = model
+        self.settings = settings
+        trained = min(model.train_context or 8192, 8192)
+        self.context_length = settings.context_length or trained
+        cells = settings.kv_cells or min(self.context_length * settings.sequences, 65_536)
+        cells = max(cells, self.context_length)
+        self._context = Context(
+            model,
+            ContextSettings(
+                cells=cells,
+                sequences=2 * settings.sequences,  # the other half keeps finished prefixes warm
+                batch_tokens=settings.batch_tokens,
+                threads=settings.threads or len(os.sched_getaffinity(0)),
+            ),
+        )
+        self._grammars = GrammarCache(model.vocabulary.mask_tokenizer, model.vocabulary.size)
+        self._generations: dict[Sequence, Generation] = {}
+        self._loop = asyncio.get_running_loop()
+        self._worker = Worker(
+            self._context,
+            KvCache(self._context, 2 * settings.sequences, shares_prefixes=model.can_share_prefixes),
+            SchedulerSettings(
+                sequences=settings.sequences,
+                cells=cells,
+                batch_tokens=settings.batch_tokens,
+                prefill_chunk=settings.prefill_chunk,
+            ),
+            self._deliver_from_thread,
+        )
+        self._worker.start()
+
+    @property
+    def stats(self) -> EngineStats:
+        return self._worker.stats()
+
+    def tokenize(self, text: str, *, parse_special: bool = True) -> tuple[int, ...]:
+        """Token ids of a prompt; the model's BOS is put in front if it wants one and the text hasn't got it."""
+        vocabulary = self.model.vocabulary
+        tokens = vocabulary.tokenize(text, parse_special=parse_special)
+        if vocabulary.add_bos and vocabulary.bos >= 0 and tokens[:1] != (vocabulary.bos,):
+            return (vocabulary.bos, *tokens)
+        return tokens
+
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """Queue a request.
+
+        Raises: InvalidRequestError, ContextLengthExceededError, InvalidGrammarError, QueueFullError,
+        EngineStoppedError.
+        """
+        self._check(request)
+        guide = await self._guide(request.constraint)
+        waiting = self._worker.waiting
+        if waiting >= self.settings.waiting:
+            raise QueueFullError(waiting, retry_after=max(1.0, waiting / self.settings.sequences))
+        sequence = Sequence(request, guide, self.model.vocabulary, self.context_length)
+        generation = Generation(sequence, self._worker)
+        self._generations[sequence] = generation
+        try:
+            self._worker.submit(sequence)
+        except EngineStoppedError:
+            del self._generations[sequence]
+            raise
+        return generation
+
+    async def close(self) -> None:
+        """Stop the thread after the step under way and free llama.cpp's memory."""
+        self._worker.stop()
+        await asyncio.to_thread(self._worker.join, _STOP_SECONDS)
+        if not self._worker.is_alive():
+            self._context.close()
+
+    def _check(self, request: GenerationRequest) -> None:
+        size = self.model.vocabulary.size
+        if not request.prompt:
+            raise InvalidRequestError("messages", "The prompt is empty.")
+        if not all(0 <= token < size for token in request.prompt):
+            raise InvalidRequestError("prompt", f"The prompt has token ids outside 0…{size - 1}.")
+        for token in request.sampling.logit_bias:
+            if not 0 <= token < size:
+                raise InvalidRequestError("logit_bias", f"This model has no token {token} (0…{size - 1}).")
+        if len(request.prompt) >= self.context_length:
+            raise ContextLengthExceededError(len(request.prompt), self.context_length)
+
+    async def _guide(self, constraint: Constraint | None) -> Guide:
+        if constraint is None:
+            return Guide(self.model.vocabulary)
+        matcher = await asyncio.to_thread(self._grammars.matcher, constraint)
+        return Guide(self.model.vocabulary, matcher, constraint.trigger or "")
+
+    def _deliver_from_thread(self, outbox: Outbox) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, outbox)
+        except RuntimeError:  # the loop is closed: nobody is left to tell
+            return
+
+    def _deliver(self, outbox: Outbox) -> None:
+        for sequence, event in outbox:
+            generation = self._generations.get(sequence)
+            if generation is None:
+                continue
+            generation.receive(event)
+            if isinstance(event, (Finished, Exception)):
+                del self._generations[sequence]
+
+
+def load_engine(path: Path, settings: EngineSettings = EngineSettings()) -> Engine:
+    """Load a GGUF and start an engine on it. Raises: ModelLoadError."""
+    return Engine(Model(path, gpu_layers=settings.gpu_layers), settings)
+
+
+__all__ = ["Engine", "EngineSettings", "Generation", "load_engine"]

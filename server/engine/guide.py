@@ -1,0 +1,82 @@
+"""Leads one sequence along its constraint: free text, then (for a lazy grammar, once its trigger appeared) the grammar.
+
+The trigger is text, and text does not end where tokens end. When the trigger sits inside a token together with
+something the grammar forbids, the tokens from there on are taken back and the grammar spells the trigger itself.
+"""
+
+from dataclasses import dataclass
+
+from server.engine.grammar_matcher import GrammarMatcher, TokenIds
+from server.engine.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one sampled token does to the output: drop `rollback` tokens from its end, then append `tokens`."""
+
+    tokens: list[int]
+    forced: int
+    """How many of `tokens` nobody sampled."""
+    rollback: int = 0
+
+
+class Guide:
+    """Says which tokens are allowed and what follows from each. Without a matcher everything is allowed."""
+
+    def __init__(self, vocabulary: Vocabulary, matcher: GrammarMatcher | None = None, trigger: str = "") -> None:
+        self._vocabulary = vocabulary
+        self._matcher = matcher
+        self._trigger = trigger.encode()
+        self._is_free = matcher is None or bool(trigger)
+        self._recent: list[int] = []
+        """The last free tokens, as many as a trigger may reach back over."""
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._is_free and self._matcher is not None and self._matcher.is_complete
+
+    def allowed(self) -> TokenIds | None:
+        """Ids of the tokens that may come next; None if all may."""
+        return None if self._is_free or self._matcher is None else self._matcher.allowed()
+
+    def begin(self) -> list[int]:
+        """Tokens the grammar forces before the first one is sampled."""
+        return [] if self._is_free or self._matcher is None else self._matcher.take_forced()
+
+    def follow(self, token: int) -> Move:
+        """Take in a sampled token."""
+        if self._matcher is None:
+            return Move([token], 0)
+        if self._is_free:
+            return self._watch(token, self._matcher)
+        self._matcher.accept([token])
+        forced = self._matcher.take_forced()
+        return Move([token, *forced], len(forced))
+
+    def _watch(self, token: int, matcher: GrammarMatcher) -> Move:
+        pieces = self._vocabulary.pieces
+        self._recent.append(token)
+        text = b"".join(pieces[t] for t in self._recent)
+        found = text.find(self._trigger)
+        if found >= 0:
+            self._is_free = False
+            return self._enter(token, matcher, found)
+        while len(text) - len(pieces[self._recent[0]]) >= len(self._trigger):
+            text = text[len(pieces[self._recent.pop(0)]) :]
+        return Move([token], 0)
+
+    def _enter(self, token: int, matcher: GrammarMatcher, found: int) -> Move:
+        """Start the grammar at byte `found` of the recent text."""
+        pieces = self._vocabulary.pieces
+        first, start = 0, 0
+        while start + len(pieces[self._recent[first]]) <= found:
+            start += len(pieces[self._recent[first]])
+            first += 1
+        inside = self._recent[first:]
+        if start == found and matcher.can_accept(inside):
+            matcher.accept(inside)
+            forced = matcher.take_forced()
+            return Move([token, *forced], len(forced))
+        head = pieces[inside[0]][: found - start].decode("utf-8", errors="ignore")
+        replacement = [*self._vocabulary.tokenize(head, parse_special=False), *matcher.take_forced()]
+        return Move(replacement, len(replacement), rollback=len(inside) - 1)

@@ -1,0 +1,129 @@
+"""A GGUF model file, loaded: its weights, its vocabulary and what its metadata says about how to use it."""
+
+import ctypes
+import math
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+
+from server.engine import llama_log
+from server.engine.errors import ModelLoadError
+from server.engine.types import Sampling
+from server.engine.vocabulary import Vocabulary
+
+_GGUF_MAGIC = b"GGUF"
+_METADATA_ROOM = 256 * 1024
+"""Bytes; chat templates of 20 KB and more exist."""
+
+
+class Model:
+    """One loaded GGUF. Free it with `close` after every context made from it is gone."""
+
+    def __init__(self, path: Path, *, gpu_layers: int = 0) -> None:
+        """Load a model.
+
+        `gpu_layers`: layers to offload, -1 for all.
+        Raises: ModelLoadError, with the file's name and the cause.
+        """
+        _check_file(path)
+        llama.llama_backend_init()
+        llama_log.install()
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        with llama_log.captured() as log:
+            self.handle: Any = llama.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise ModelLoadError(f"{path.name} can't be loaded: {_cause(log)}")
+        self.path = path
+        self.vocabulary = Vocabulary(self.handle)
+        self.train_context: int = llama.llama_model_n_ctx_train(self.handle)
+        """Tokens the model was trained to look back."""
+        self.can_share_prefixes = not (
+            llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
+        )
+        """Recurrent state can't be cut at a token, so such models get no prefix cache."""
+        if not llama.llama_model_has_decoder(self.handle):
+            raise ModelLoadError(f"{path.name} has no decoder: it can't generate text (is it an embedding model?)")
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.stem
+
+    @property
+    def description(self) -> str:
+        """llama.cpp's own words, such as `qwen2 0.5B Q8_0`."""
+        buffer = ctypes.create_string_buffer(256)
+        llama.llama_model_desc(self.handle, buffer, len(buffer))
+        return buffer.value.decode("utf-8", errors="replace")
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source in the file, if it has one."""
+        return self.metadata("tokenizer.chat_template")
+
+    @property
+    def bos_token(self) -> str:
+        return self.vocabulary.name(self.vocabulary.bos)
+
+    @property
+    def eos_token(self) -> str:
+        return self.vocabulary.name(self.vocabulary.eos)
+
+    @property
+    def sampling_defaults(self) -> Sampling:
+        """What the file recommends under `general.sampling.*` (llama.h, LLAMA_MODEL_META_KEY_SAMPLING_*)."""
+        neutral = Sampling()
+        return Sampling(
+            temperature=self._number("general.sampling.temp", neutral.temperature),
+            top_k=int(self._number("general.sampling.top_k", neutral.top_k)),
+            top_p=self._number("general.sampling.top_p", neutral.top_p),
+            min_p=self._number("general.sampling.min_p", neutral.min_p),
+            repetition_penalty=self._number("general.sampling.penalty_repeat", neutral.repetition_penalty),
+        )
+
+    def metadata(self, key: str) -> str | None:
+        """A value of the file's header as text, None if it is absent."""
+        buffer = ctypes.create_string_buffer(_METADATA_ROOM)
+        length = llama.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", errors="replace") if length >= 0 else None
+
+    def close(self) -> None:
+        if self.handle:
+            llama.llama_model_free(self.handle)
+            self.handle = None
+
+    def _number(self, key: str, default: float) -> float:
+        text = self.metadata(key)
+        try:
+            value = float(text) if text is not None else default
+        except ValueError:
+            return default
+        return value if math.isfinite(value) else default
+
+
+def _check_file(path: Path) -> None:
+    """The mistakes that users make most, said plainly before llama.cpp says them otherwise."""
+    if not path.exists():
+        raise ModelLoadError(f"model file {path} does not exist")
+    if path.is_dir():
+        raise ModelLoadError(f"{path} is a folder; give the path of a .gguf file in it")
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as error:
+        raise ModelLoadError(f"model file {path} can't be read: {error.strerror}") from error
+    if magic != _GGUF_MAGIC:
+        raise ModelLoadError(f"{path} is not a GGUF file (it begins with {magic!r}, not {_GGUF_MAGIC!r})")
+
+
+def _cause(log: list[str]) -> str:
+    """The line of llama.cpp's log that names the cause, in a user's words where we know them."""
+    text = "\n".join(log)
+    if "unknown model architecture" in text:
+        architecture = text.split("unknown model architecture:", 1)[1].split("\n", 1)[0].strip()
+        return f"llama.cpp {llama.llama_version().decode()} doesn't know the architecture {architecture}"
+    if "not within the file bounds" in text or "failed to read" in text:
+        return f"the file is truncated or damaged; download it again ({log[0]})"
+    return log[0] if log else "llama.cpp gave no reason"

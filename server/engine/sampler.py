@@ -1,0 +1,103 @@
+"""Draws the next token from a row of logits.
+
+The grammar's mask comes first and everything after it works on the allowed tokens only: under a grammar that is
+mostly a handful out of 150,000, which is why a constrained step costs less than a free one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.engine.errors import GenerationError
+from server.engine.grammar_matcher import TokenIds
+from server.engine.types import Sampling
+
+Floats = NDArray[np.float32]
+
+
+class Sampler:
+    """The sampling state of one sequence: its random numbers and the tokens it has seen."""
+
+    def __init__(self, sampling: Sampling, prompt: Sequence[int]) -> None:
+        self._sampling = sampling
+        self._random = np.random.default_rng(sampling.seed)
+        self._has_penalties = (
+            sampling.repetition_penalty != 1.0 or sampling.frequency_penalty != 0.0 or sampling.presence_penalty != 0.0
+        )
+        self._seen = set(prompt) if sampling.repetition_penalty != 1.0 else set()
+        self._counts: dict[int, int] = {}
+        self._biased = np.fromiter(sampling.logit_bias.keys(), dtype=np.int64)
+        self._bias = np.fromiter(sampling.logit_bias.values(), dtype=np.float32)
+
+    def observe(self, tokens: Sequence[int]) -> None:
+        """Count generated tokens for the penalties."""
+        if self._has_penalties:
+            for token in tokens:
+                self._counts[token] = self._counts.get(token, 0) + 1
+            self._seen.update(tokens)
+
+    def draw(self, logits: Floats, allowed: TokenIds | None) -> int:
+        """The next token.
+
+        `logits`: shape (vocabulary,); `allowed`: ids to choose among, None for all.
+        Raises: GenerationError, if no token can be chosen (NaN logits, or nothing is allowed).
+        """
+        if self._has_penalties or self._biased.size:
+            logits = self._adjust(logits.copy())
+        values = logits if allowed is None else logits[allowed]
+        if values.size == 0:
+            raise GenerationError("The grammar allows no token of this model's vocabulary here.")
+        choice = self._choose(values)
+        return choice if allowed is None else int(allowed[choice])
+
+    def _adjust(self, logits: Floats) -> Floats:
+        sampling = self._sampling
+        logits[self._biased] += self._bias
+        if sampling.repetition_penalty != 1.0 and self._seen:
+            seen = np.fromiter(self._seen, dtype=np.int64)
+            scores = logits[seen]
+            factor = np.float32(sampling.repetition_penalty)
+            logits[seen] = np.where(scores > 0, scores / factor, scores * factor)
+        if self._counts:
+            tokens = np.fromiter(self._counts.keys(), dtype=np.int64)
+            counts = np.fromiter(self._counts.values(), dtype=np.float32)
+            logits[tokens] -= counts * sampling.frequency_penalty + sampling.presence_penalty
+        return logits
+
+    def _choose(self, values: Floats) -> int:
+        """Index of the drawn value."""
+        best = int(values.argmax())
+        top = values[best]
+        if not np.isfinite(top):
+            raise GenerationError("The model gave logits that are no numbers (NaN or infinite).")
+        if self._sampling.temperature <= 0 or values.size == 1:
+            return best
+        scaled = (values - top) / np.float32(self._sampling.temperature)
+        if self._sampling.top_p < 1 or 0 < self._sampling.top_k < values.size:
+            return self._choose_from_sorted(scaled)
+        weights = np.exp(scaled)
+        if self._sampling.min_p > 0:
+            weights[weights < self._sampling.min_p] = 0
+        return self._pick(weights)
+
+    def _choose_from_sorted(self, scaled: Floats) -> int:
+        sampling = self._sampling
+        order: NDArray[np.int64]
+        if 0 < sampling.top_k < scaled.size:
+            order = np.argpartition(scaled, -sampling.top_k)[-sampling.top_k :]
+            order = order[np.argsort(-scaled[order], kind="stable")]
+        else:
+            order = np.argsort(-scaled, kind="stable")
+        weights = np.exp(scaled[order])
+        reached = np.cumsum(weights) / weights.sum()
+        keep = int(np.searchsorted(reached, sampling.top_p)) + 1 if sampling.top_p < 1 else weights.size
+        weights = weights[:keep]
+        weights[weights < sampling.min_p] = 0  # weights are relative to the likeliest, which is 1
+        return int(order[self._pick(weights)])
+
+    def _pick(self, weights: Floats) -> int:
+        """Draw an index with probability in proportion to its weight."""
+        reached = np.cumsum(weights, dtype=np.float64)
+        index = int(np.searchsorted(reached, self._random.random() * reached[-1], side="right"))
+        return min(index, weights.size - 1)

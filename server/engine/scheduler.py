@@ -1,0 +1,136 @@
+"""Decides which tokens of which sequences go into the next batch.
+
+Continuous batching (Orca, https://www.usenix.org/conference/osdi22/presentation/yu): sequences join and leave between
+steps. Decode comes first: whoever has begun to answer gets the next token in every step, and prompts are prefilled in
+chunks with the room that is left, so that a long prompt slows the others' streams by one chunk a step at most.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from server.engine.kv_cache import KvCache, common_prefix
+from server.engine.sequence import Sequence
+
+_WORTH_WAITING_FOR = 32
+"""Tokens of prefill; less than that is done faster than waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings:
+    """Bounds of a step, in tokens, and of what runs at once."""
+
+    sequences: int
+    cells: int
+    batch_tokens: int
+    prefill_chunk: int
+    """Prompt tokens a step may carry while others decode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one sequence gets of a step: its next `count` pending tokens."""
+
+    sequence: Sequence
+    count: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing stays pending, so the next token can be sampled after the step."""
+        return self.count == self.sequence.pending
+
+
+class Scheduler:
+    """The waiting queue and the running batch."""
+
+    def __init__(self, cache: KvCache, settings: SchedulerSettings) -> None:
+        self._cache = cache
+        self._settings = settings
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        """In order of admission."""
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.waiting and not self.running
+
+    def admit(self) -> list[Sequence]:
+        """Move sequences from the queue into the batch while there is room for them. Returns the new ones."""
+        admitted: list[Sequence] = []
+        while self.waiting and self._has_room_for(self.waiting[0]):
+            sequence = self.waiting[0]
+            if self._is_being_prefilled(sequence):
+                break
+            self.waiting.popleft()
+            sequence.slot = self._cache.take(sequence.tokens)
+            if sequence.cached_tokens is None:
+                sequence.cached_tokens = sequence.slot.length
+            self.running.append(sequence)
+            admitted.append(sequence)
+        return admitted
+
+    def plan(self) -> list[Share]:
+        """The next step: at most `batch_tokens` tokens, decoding sequences before prefilling ones."""
+        room = self._settings.batch_tokens
+        shares: list[Share] = []
+        for sequence in self.running:
+            if room and not sequence.is_prefilling:
+                shares.append(Share(sequence, min(room, sequence.pending)))
+                room -= shares[-1].count
+        chunk = min(room, self._settings.prefill_chunk) if shares else room
+        for sequence in self.running:
+            if chunk and sequence.is_prefilling:
+                shares.append(Share(sequence, min(chunk, sequence.pending)))
+                chunk -= shares[-1].count
+        return shares
+
+    def remove(self, sequence: Sequence) -> None:
+        """The sequence is over (or never began): out of the queue or the batch; its KV stays cached."""
+        if sequence.slot is not None:
+            self._cache.release(sequence.slot)
+            sequence.slot = None
+            self.running.remove(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+
+    def discard(self, sequence: Sequence) -> None:
+        """Like `remove`, but the KV is not to be trusted."""
+        if sequence.slot is not None:
+            self._cache.drop(sequence.slot)
+            sequence.slot = None
+            self.running.remove(sequence)
+
+    def make_room(self) -> bool:
+        """Free KV cells: a cached prefix, or else the youngest sequence, which is parked and resumed later.
+
+        False if one sequence has all the cells and still wants more.
+        """
+        if self._cache.evict():
+            return True
+        if len(self.running) < 2:
+            return False
+        youngest = self.running.pop()
+        if youngest.slot is not None:
+            self._cache.drop(youngest.slot)
+            youngest.slot = None
+        self.waiting.appendleft(youngest)
+        return True
+
+    def _has_room_for(self, sequence: Sequence) -> bool:
+        """A batch place and, counting shared prefixes twice, the cells for its prompt and some output."""
+        if len(self.running) >= self._settings.sequences:
+            return False
+        if not self.running:
+            return True
+        used = sum(len(running.tokens) for running in self.running)
+        return used + len(sequence.tokens) + self._settings.prefill_chunk // 2 <= self._settings.cells
+
+    def _is_being_prefilled(self, sequence: Sequence) -> bool:
+        """Another sequence is computing a prefix that this one can then share."""
+        if not self._cache.shares_prefixes:
+            return False
+        have = self._cache.shared_length(sequence.tokens)
+        coming = max(
+            (common_prefix(other.tokens, sequence.tokens) for other in self.running if other.is_prefilling),
+            default=0,
+        )
+        return min(coming, len(sequence.tokens) - 1) >= have + _WORTH_WAITING_FOR

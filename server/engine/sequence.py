@@ -1,0 +1,117 @@
+"""One generation from its prompt to its last token: what was said, what comes next, when it ends."""
+
+import time
+
+from server.engine.guide import Guide
+from server.engine.kv_cache import Slot
+from server.engine.sampler import Floats, Sampler
+from server.engine.text_stream import TextStream
+from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, Usage
+from server.engine.vocabulary import Vocabulary
+
+Event = TextDelta | Finished
+
+
+class Sequence:
+    """The state of a generation. It owns no KV: `slot` is lent by the scheduler and may be taken back (parking)."""
+
+    def __init__(self, request: GenerationRequest, guide: Guide, vocabulary: Vocabulary, limit: int) -> None:
+        """`limit`: tokens the sequence may have in all, prompt included."""
+        self.prompt_length = len(request.prompt)
+        self.tokens = list(request.prompt)
+        self.slot: Slot | None = None
+        self.cached_tokens: int | None = None
+        self.arrived = time.monotonic()
+        room = limit - self.prompt_length
+        self._budget = room if request.max_tokens is None else min(room, request.max_tokens)
+        self._guide = guide
+        self._vocabulary = vocabulary
+        self._sampler = Sampler(request.sampling, request.prompt)
+        self._text = TextStream(request.stop)
+        self._forced = 0
+        self._has_begun = False
+
+    @property
+    def pending(self) -> int:
+        """Tokens that still have to be decoded before the next one can be sampled."""
+        return len(self.tokens) - (self.slot.length if self.slot else 0)
+
+    @property
+    def is_prefilling(self) -> bool:
+        """Nothing has been sampled since its KV was last built."""
+        return self.slot is None or self.slot.length < self.prompt_length
+
+    @property
+    def output(self) -> list[int]:
+        return self.tokens[self.prompt_length :]
+
+    @property
+    def forced_tokens(self) -> int:
+        return self._forced
+
+    def begin(self) -> list[Event]:
+        """Append what the grammar forces before anything is sampled: it is decoded along with the prompt."""
+        if self._has_begun:
+            return []
+        self._has_begun = True
+        forced = self._guide.begin()
+        return self._append(forced, len(forced))
+
+    def advance(self, logits: Floats) -> list[Event]:
+        """Sample a token and append it, with all that it entails.
+
+        `logits`: shape (vocabulary,). Returns the events for the client; the last is Finished if it is over.
+        Raises: GenerationError, if this sequence can't go on.
+        """
+        token = self._sampler.draw(logits, self._guide.allowed())
+        if token in self._vocabulary.end_tokens:
+            return self._end("stop", self._text.finish())
+        move = self._guide.follow(token)
+        spelled = self._take_back(move.rollback)
+        self._sampler.observe(move.tokens)
+        return self._append(move.tokens, move.forced, spelled)
+
+    def cancel(self) -> list[Event]:
+        return self._end("cancelled", "")
+
+    def _append(self, tokens: list[int], forced: int, spelled: int = 0) -> list[Event]:
+        """Append to the output; its first `spelled` bytes have been given to the text stream before."""
+        room = self._budget - (len(self.tokens) - self.prompt_length)
+        is_cut = len(tokens) > room
+        kept = tokens[:room]
+        self.tokens += kept
+        self._forced += min(forced, room)
+        text = self._text.push(self._spell(kept)[spelled:])
+        if self._text.is_stopped:
+            return self._end("stop", text)
+        if self._guide.is_complete and not is_cut:
+            return self._end("stop", text + self._text.finish())
+        if len(self.tokens) - self.prompt_length >= self._budget:
+            return self._end("length", text + self._text.finish())
+        return [TextDelta(text)] if text else []
+
+    def _take_back(self, count: int) -> int:
+        """Drop the last tokens. Returns how many bytes they had spelled: what replaces them begins with those."""
+        if not count:
+            return 0
+        dropped = self.tokens[-count:]
+        del self.tokens[-count:]
+        return len(self._spell(dropped))
+
+    def _spell(self, tokens: list[int]) -> bytes:
+        pieces = self._vocabulary.pieces
+        return b"".join(pieces[token] for token in tokens)
+
+    def _end(self, reason: FinishReason, text: str) -> list[Event]:
+        usage = Usage(
+            prompt_tokens=self.prompt_length,
+            completion_tokens=len(self.tokens) - self.prompt_length,
+            cached_tokens=self.cached_tokens or 0,
+            forced_tokens=self._forced,
+        )
+        events: list[Event] = [TextDelta(text)] if text else []
+        return [*events, Finished(reason, usage)]
+
+
+def is_over(events: list[Event]) -> bool:
+    return bool(events) and isinstance(events[-1], Finished)

@@ -1,0 +1,83 @@
+"""The model's vocabulary: text to tokens, tokens to bytes, and the same vocabulary as the mask engine reads it.
+
+llama.cpp knows three kinds of token that matter here: normal ones, user-defined ones (whole words of text such as
+`<tool_call>` that the tokenizer never splits) and control ones (`<|im_end|>`: structure, never text). A grammar is
+about text, so it may produce the first two kinds only.
+"""
+
+import ctypes
+from functools import cached_property
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from llguidance import LLTokenizer
+from numpy.typing import NDArray
+
+from server.engine.errors import InvalidRequestError
+
+_SPECIAL_MARK = b"\xff"
+"""llguidance's mark before the name of a token that no text spells."""
+
+
+class Vocabulary:
+    """All tokens of a model. Built once for a model; reading it is thread-safe."""
+
+    def __init__(self, model: object) -> None:
+        """`model`: a llama_model pointer, which must outlive this object."""
+        self._vocab = llama.llama_model_get_vocab(model)
+        self.size: int = llama.llama_vocab_n_tokens(self._vocab)
+        self.add_bos: bool = llama.llama_vocab_get_add_bos(self._vocab)
+        self.bos: int = llama.llama_vocab_bos(self._vocab)
+        self.eos: int = llama.llama_vocab_eos(self._vocab)
+        self.end_tokens = frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(self._vocab, t))
+        """Tokens that end a generation (end of text, end of turn …)."""
+
+    def tokenize(self, text: str, *, parse_special: bool = True) -> tuple[int, ...]:
+        """Token ids of a text; no BOS is added.
+
+        `parse_special` reads names of control tokens (`<|im_end|>`) as those tokens, not as letters.
+        """
+        data = text.encode("utf-8", errors="replace")
+        room = len(data) + 16
+        tokens = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, False, parse_special)
+        if count < 0:
+            raise InvalidRequestError("messages", f"The text needs {-count} tokens, more than its {room} bytes.")
+        return tuple(tokens[:count])
+
+    @cached_property
+    def pieces(self) -> list[bytes]:
+        """What each token adds to the text, in bytes; control tokens add nothing."""
+        return [b"" if control else self._piece(token) for token, control in enumerate(self._is_control)]
+
+    def name(self, token: int) -> str:
+        """The token as it is spelled in templates, control tokens included; empty if the model has no such token."""
+        return self._piece(token).decode("utf-8", errors="replace") if 0 <= token < self.size else ""
+
+    @cached_property
+    def mask_tokenizer(self) -> LLTokenizer:
+        """The vocabulary as llguidance needs it. Costs about a second for 150,000 tokens, once."""
+        names = [
+            _SPECIAL_MARK + self._piece(token) if control else self.pieces[token]
+            for token, control in enumerate(self._is_control)
+        ]
+        tokenize = ctypes.cast(llama._lib.llama_tokenize, ctypes.c_void_p).value  # noqa: SLF001 - llguidance needs it
+        ends = [self.eos, *sorted(self.end_tokens - {self.eos})] if self.eos >= 0 else sorted(self.end_tokens)
+        return LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]  # missing from its stubs
+            tokens=names, vocab_ptr=self._vocab, tokenize_fptr=tokenize, eos_token=ends, slices=None
+        )
+
+    @cached_property
+    def _is_control(self) -> NDArray[np.bool_]:
+        hidden = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN | llama.LLAMA_TOKEN_ATTR_UNUSED
+        attributes = (llama.llama_vocab_get_attr(self._vocab, token) for token in range(self.size))
+        return np.fromiter((bool(a & hidden) for a in attributes), dtype=np.bool_, count=self.size)
+
+    def _piece(self, token: int) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            length = llama.llama_token_to_piece(self._vocab, token, buffer, room, 0, True)
+            if length >= 0:
+                return buffer.raw[:length]
+            room = -length
