@@ -1,0 +1,1 @@
+"""Public corpora as conversations: where they lie, how each is read, how they are varied."""

@@ -1,0 +1,189 @@
+"""Varies conversations so that a model reads the schema and the words instead of remembering them.
+
+Three changes, each consistent over the whole conversation: other names and descriptions for tools and parameters
+(SGD-X's human paraphrases, or other letter cases), other values for what the user says and the call repeats, and other
+JSON types for values that are numbers or truth values.
+"""
+
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from server.chat.messages import Message, Tool, ToolCall
+from training.conversation import Conversation, compact_json
+from training.corpus.sgd import Dialogue, Json
+
+ValuePool = Mapping[str, Sequence[str]]
+"""Slot name to values seen for it."""
+
+_SYLLABLES = "ba be bo ca co da de el fa fi ga go ha he in ja ka ki la lo ma mi na no or pa po qui ra ri sa so ta to u va vi wa xe yo za".split()  # noqa: E501, SIM905
+
+
+def paraphrase(dialogue: Dialogue, plain: Mapping[str, Json], variant: Mapping[str, Json]) -> Dialogue:
+    """The dialogue with slot and intent names of an SGD-X variant, whose services stand in the same order."""
+    renamed = dict(zip(plain, variant.values(), strict=True))
+    names: dict[str, str] = {}
+    for service in dialogue.services:
+        ours, theirs = plain[service], renamed[service]
+        names |= {a["name"]: b["name"] for a, b in zip(ours["slots"], theirs["slots"], strict=True)}
+        names |= {a["name"]: b["name"] for a, b in zip(ours["intents"], theirs["intents"], strict=True)}
+    services = {service: renamed[service]["service_name"] for service in dialogue.services}
+    turns = tuple(_rename_turn(turn, names, services) for turn in dialogue.turns)
+    return Dialogue(dialogue.id, tuple(services[name] for name in dialogue.services), turns)
+
+
+def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Conversation:
+    """Replace free-text values that the conversation and a call have in common by others, everywhere alike."""
+    rng = random.Random(seed)
+    fixed = {value for tool in conversation.tools for value in _enum_values(tool)}
+    replacements: dict[str, str] = {}
+    for message in conversation.messages:
+        for call in message.tool_calls:
+            for slot, value in json.loads(call.arguments).items():
+                if value in replacements or value in fixed or len(value) < 3 or rng.random() < 0.4:
+                    continue
+                if _is_said(value, conversation.messages):
+                    replacements[value] = _other_value(value, pool.get(slot, ()), rng)
+    if not replacements:
+        return conversation
+    alternatives = sorted(replacements, key=len, reverse=True)
+    pattern = re.compile(r"(?<!\w)(" + "|".join(map(re.escape, alternatives)) + r")(?!\w)")
+
+    def swap(text: str) -> str:
+        return pattern.sub(lambda match: replacements[match.group(1)], text)
+
+    return Conversation(tuple(_map_text(m, swap) for m in conversation.messages), conversation.tools, conversation.source)
+
+
+def change_names(conversation: Conversation, seed: int) -> Conversation:
+    """Write all tool names, and all parameter names, in another letter case."""
+    rng = random.Random(seed)
+    tool_case = rng.choice((_as_is, _snake, _camel, _dotted))
+    parameter_case = rng.choice((_as_is, _snake, _camel))
+
+    def rename_call(call: ToolCall) -> ToolCall:
+        arguments = {parameter_case(key): value for key, value in json.loads(call.arguments).items()}
+        return ToolCall(tool_case(call.name), compact_json(arguments), call.id)
+
+    messages = tuple(
+        Message(m.role, m.content, tuple(rename_call(c) for c in m.tool_calls), m.tool_call_id)
+        for m in conversation.messages
+    )
+    tools = tuple(
+        Tool(tool_case(tool.name), _rename_properties(tool.parameters, parameter_case), tool.description)
+        for tool in conversation.tools
+    )
+    return Conversation(messages, tools, conversation.source)
+
+
+def change_types(conversation: Conversation) -> Conversation:
+    """Enums of True/False become booleans and enums of digits become integers, in schemas and calls alike."""
+    kinds: dict[tuple[str, str], str] = {}
+    tools = tuple(_retype_tool(tool, kinds) for tool in conversation.tools)
+
+    def retype_call(call: ToolCall) -> ToolCall:
+        arguments = {
+            key: _retype_value(value, kinds.get((call.name, key))) for key, value in json.loads(call.arguments).items()
+        }
+        return ToolCall(call.name, compact_json(arguments), call.id)
+
+    messages = tuple(
+        Message(m.role, m.content, tuple(retype_call(c) for c in m.tool_calls), m.tool_call_id)
+        for m in conversation.messages
+    )
+    return Conversation(messages, tools, conversation.source)
+
+
+def _rename_turn(turn: Json, names: Mapping[str, str], services: Mapping[str, str]) -> Json:
+    frames = []
+    for frame in turn["frames"]:
+        new = dict(frame, service=services.get(frame["service"], frame["service"]))
+        if "state" in frame:
+            values = frame["state"]["slot_values"]
+            new["state"] = dict(frame["state"], slot_values={names.get(k, k): v for k, v in values.items()})
+        if "service_call" in frame:
+            call = frame["service_call"]
+            parameters = {names.get(k, k): v for k, v in call["parameters"].items()}
+            new["service_call"] = {"method": names.get(call["method"], call["method"]), "parameters": parameters}
+            results = frame.get("service_results", [])
+            new["service_results"] = [{names.get(k, k): v for k, v in result.items()} for result in results]
+        frames.append(new)
+    return dict(turn, frames=frames)
+
+
+def _enum_values(tool: Tool) -> list[str]:
+    properties = tool.parameters.get("properties", {})
+    return [value for schema in properties.values() for value in schema.get("enum", ())]
+
+
+def _is_said(value: str, messages: Sequence[Message]) -> bool:
+    return any(value in (message.content or "") for message in messages if message.role in ("user", "assistant"))
+
+
+def _other_value(value: str, pool: Sequence[str], rng: random.Random) -> str:
+    """Another value of the slot, the same shape with other digits, or a made-up name."""
+    if any(character.isdigit() for character in value):
+        return re.sub(r"\d", lambda match: str(rng.randint(1, 9)) if match.group() != "0" else "0", value)
+    if pool and rng.random() < 0.5:
+        return rng.choice(pool)
+    words = rng.randint(1, 3)
+    return " ".join("".join(rng.choices(_SYLLABLES, k=rng.randint(2, 3))).capitalize() for _ in range(words))
+
+
+def _map_text(message: Message, swap: Any) -> Message:
+    calls = tuple(
+        ToolCall(c.name, compact_json({k: swap(v) for k, v in json.loads(c.arguments).items()}), c.id)
+        for c in message.tool_calls
+    )
+    content = swap(message.content) if message.content else message.content
+    return Message(message.role, content, calls, message.tool_call_id)
+
+
+def _rename_properties(parameters: Mapping[str, Any], rename: Any) -> Json:
+    properties = {rename(name): schema for name, schema in parameters["properties"].items()}
+    return dict(parameters, properties=properties, required=[rename(name) for name in parameters["required"]])
+
+
+def _retype_tool(tool: Tool, kinds: dict[tuple[str, str], str]) -> Tool:
+    properties = {}
+    for name, schema in tool.parameters["properties"].items():
+        values = schema.get("enum")
+        kind = None
+        if values and set(values) <= {"True", "False"}:
+            kind = "boolean"
+        elif values and all(value.isdigit() for value in values):
+            kind = "integer"
+        if kind is None:
+            properties[name] = schema
+            continue
+        kinds[tool.name, name] = kind
+        properties[name] = {"type": kind, "description": schema["description"]}
+    return Tool(tool.name, dict(tool.parameters, properties=properties), tool.description)
+
+
+def _retype_value(value: str, kind: str | None) -> Any:
+    if kind == "boolean" and value in ("True", "False"):
+        return value == "True"
+    if kind == "integer" and value.isdigit():
+        return int(value)
+    return value
+
+
+def _as_is(name: str) -> str:
+    return name
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _camel(name: str) -> str:
+    first, *rest = _snake(name).split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _dotted(name: str) -> str:
+    words = _snake(name).split("_")
+    return words[-1] + "_" + "_".join(words[:-1]) if len(words) > 1 else words[0]
