@@ -1,0 +1,90 @@
+"""JSON Schema to GBNF: grammars that admit what a schema admits, and nothing else.
+
+A library of its own. `compile` gives the finished grammar of one schema; `compile_schema` a tree to be put into a
+larger one with the constructors `literal`, `sequence`, `choice`, `repeat` and `optional`, and `emit` writes that out.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+from grammars.compiler import Compiler, Fragment, Options
+from grammars.emit import CompiledGrammar, emit
+from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
+from grammars.json_text import AnyJson, Spacing
+from grammars.report import Entry, Report, merge
+from grammars.tree import Node, choice, literal, optional, repeat, sequence
+
+__all__ = [
+    "CompiledGrammar",
+    "Entry",
+    "Fragment",
+    "GrammarError",
+    "InvalidSchema",
+    "LimitExceeded",
+    "Node",
+    "Report",
+    "Spacing",
+    "UnsatisfiableSchema",
+    "UnsupportedSchema",
+    "choice",
+    "compile",
+    "compile_schema",
+    "content_hash",
+    "emit",
+    "json_object",
+    "json_value",
+    "literal",
+    "merge",
+    "optional",
+    "repeat",
+    "sequence",
+]
+
+
+def compile_schema(
+    schema: Any, *, strict: bool = True, spacing: Spacing = Spacing.COMPACT, closed: bool = False
+) -> Fragment:
+    """Compile a schema to a tree.
+
+    `strict` refuses what can't be enforced; without it the grammar admits more, and the report says where.
+    `closed` gives objects that list `properties` no others, unless they say `additionalProperties`.
+    Raises: UnsupportedSchema, UnsatisfiableSchema, InvalidSchema, LimitExceeded.
+    """
+    try:
+        return Compiler(schema, Options(strict, spacing, closed)).compile()
+    except RecursionError as error:
+        raise LimitExceeded("the schema is nested too deep") from error
+
+
+def compile(  # noqa: A001 - `grammars.compile` reads as it should
+    schema: Any, *, strict: bool = True, spacing: Spacing = Spacing.COMPACT, closed: bool = False
+) -> CompiledGrammar:
+    """The grammar of one schema, from a cache if its content was compiled before. Raises: as `compile_schema`."""
+    try:
+        text = json.dumps(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidSchema(f"the schema is not JSON: {error}") from error
+    return _compile_text(text, strict, spacing, closed)
+
+
+def content_hash(*parts: Any) -> str:
+    """A key for caches: the same for the same JSON values in the same order."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def json_value(spacing: Spacing = Spacing.COMPACT) -> Node:
+    """Any JSON value."""
+    return AnyJson(spacing).value
+
+
+def json_object(spacing: Spacing = Spacing.COMPACT) -> Node:
+    """Any JSON object."""
+    return AnyJson(spacing).object
+
+
+@lru_cache(maxsize=1024)
+def _compile_text(text: str, strict: bool, spacing: Spacing, closed: bool) -> CompiledGrammar:
+    fragment = compile_schema(json.loads(text), strict=strict, spacing=spacing, closed=closed)
+    return emit(fragment.node, fragment.report)

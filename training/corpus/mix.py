@@ -84,7 +84,9 @@ def _vary_dialogue(
     return _with_system_text(conversation, rng)
 
 
-def _vary_talk(conversation: Conversation, all_tools: list[list[Tool]], settings: MixSettings, seed: int) -> Conversation:
+def _vary_talk(
+    conversation: Conversation, all_tools: list[list[Tool]], settings: MixSettings, seed: int
+) -> Conversation:
     """Half of the talk has tools in reach, none of which it needs."""
     rng = random.Random(seed)
     if rng.random() < 0.5:

@@ -54,7 +54,9 @@ def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Con
     def swap(text: str) -> str:
         return pattern.sub(lambda match: replacements[match.group(1)], text)
 
-    return Conversation(tuple(_map_text(m, swap) for m in conversation.messages), conversation.tools, conversation.source)
+    return Conversation(
+        tuple(_map_text(m, swap) for m in conversation.messages), conversation.tools, conversation.source
+    )
 
 
 def change_names(conversation: Conversation, seed: int) -> Conversation:
