@@ -118,9 +118,8 @@ class Context:
         pointer = llama.llama_get_logits_ith(self._handle, row)
         if not pointer:
             raise DecodeError(f"batch row {row} has no logits")
-        address = ctypes.cast(pointer, ctypes.c_void_p).value or 0
-        buffer = (ctypes.c_float * self._vocabulary_size).from_address(address)
-        return np.frombuffer(buffer, dtype=np.float32)
+        row_view: NDArray[np.float32] = _view(pointer, ctypes.c_float, self._vocabulary_size)
+        return row_view
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Let sequence `target` share the first `length` tokens of `source`."""

@@ -5,10 +5,10 @@ mailbox, and one `call_soon_threadsafe` a step that brings all events of that st
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from server.engine.context import Context, ContextSettings
 from server.engine.errors import (
@@ -82,10 +82,7 @@ class Engine:
     """A loaded model that answers many requests at once."""
 
     def __init__(self, model: Model, settings: EngineSettings = EngineSettings()) -> None:
-        """Make the context and start the thread. Must be called in a running event loop.
-
-        Raises: ModelLoadError.
-        """
+        """Make the context; `start` then begins to work. Raises: ModelLoadError."""
         self.model = model
         self.settings = settings
         trained = min(model.train_context or 8192, 8192)
@@ -103,7 +100,7 @@ class Engine:
         )
         self._grammars = GrammarCache(model.vocabulary.mask_tokenizer, model.vocabulary.size)
         self._generations: dict[Sequence, Generation] = {}
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._worker = Worker(
             self._context,
             KvCache(self._context, 2 * settings.sequences, shares_prefixes=model.can_share_prefixes),
@@ -115,6 +112,10 @@ class Engine:
             ),
             self._deliver_from_thread,
         )
+
+    def start(self) -> None:
+        """Start the thread. The running event loop is the one that will get the events."""
+        self._loop = asyncio.get_running_loop()
         self._worker.start()
 
     @property
@@ -153,7 +154,8 @@ class Engine:
     async def close(self) -> None:
         """Stop the thread after the step under way and free llama.cpp's memory."""
         self._worker.stop()
-        await asyncio.to_thread(self._worker.join, _STOP_SECONDS)
+        if self._worker.ident is not None:
+            await asyncio.to_thread(self._worker.join, _STOP_SECONDS)
         if not self._worker.is_alive():
             self._context.close()
 
@@ -176,10 +178,9 @@ class Engine:
         return Guide(self.model.vocabulary, matcher, constraint.trigger or "")
 
     def _deliver_from_thread(self, outbox: Outbox) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._deliver, outbox)
-        except RuntimeError:  # the loop is closed: nobody is left to tell
-            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._deliver, outbox)
 
     def _deliver(self, outbox: Outbox) -> None:
         for sequence, event in outbox:
@@ -189,11 +190,3 @@ class Engine:
             generation.receive(event)
             if isinstance(event, (Finished, Exception)):
                 del self._generations[sequence]
-
-
-def load_engine(path: Path, settings: EngineSettings = EngineSettings()) -> Engine:
-    """Load a GGUF and start an engine on it. Raises: ModelLoadError."""
-    return Engine(Model(path, gpu_layers=settings.gpu_layers), settings)
-
-
-__all__ = ["Engine", "EngineSettings", "Generation", "load_engine"]

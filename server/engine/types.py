@@ -35,6 +35,9 @@ class Sampling:
     """Token id to a value added to its logit."""
 
 
+NEUTRAL_SAMPLING = Sampling()
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A grammar the output must follow."""
@@ -53,7 +56,7 @@ class GenerationRequest:
 
     prompt: tuple[int, ...]
     """Token ids; at least one."""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = NEUTRAL_SAMPLING
     constraint: Constraint | None = None
     stop: tuple[str, ...] = ()
     """Generation ends before the first of these; the match itself is not part of the text."""

@@ -63,7 +63,7 @@ class Vocabulary:
         ]
         tokenize = ctypes.cast(llama._lib.llama_tokenize, ctypes.c_void_p).value  # noqa: SLF001 - llguidance needs it
         ends = [self.eos, *sorted(self.end_tokens - {self.eos})] if self.eos >= 0 else sorted(self.end_tokens)
-        return LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]  # missing from its stubs
+        return LLTokenizer.from_llamacpp(
             tokens=names, vocab_ptr=self._vocab, tokenize_fptr=tokenize, eos_token=ends, slices=None
         )
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from server.engine.context import Context, DecodeError, NoRoomError
 from server.engine.errors import EngineStoppedError, GenerationError
@@ -123,12 +124,15 @@ class Worker(threading.Thread):
             self._post(sequence, self._guarded(sequence, sequence.begin))
         rows = self._decode()
         for sequence, row in rows:
-            events = self._guarded(sequence, lambda s=sequence, r=row: s.advance(self._context.logits(r)))
+            events = self._guarded(sequence, partial(self._sample, sequence, row))
             self._counters.sampled_tokens += 1
             if sequence.slot is not None:  # a rollback may reach behind what is decoded
                 self._cache.truncate(sequence.slot, len(sequence.tokens) - 1)
             self._post(sequence, events)
         self._counters.step_seconds += time.perf_counter() - started
+
+    def _sample(self, sequence: Sequence, row: int) -> list[Event]:
+        return sequence.advance(self._context.logits(row))
 
     def _decode(self) -> list[tuple[Sequence, int]]:
         """Run one batch. Returns the sequences that can be sampled now, each with the row of its logits."""

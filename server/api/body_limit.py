@@ -1,0 +1,39 @@
+"""Refuses request bodies beyond a limit, before they are in memory."""
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.api.errors import ApiError
+
+
+class BodyLimit:
+    """ASGI middleware. Counts what arrives, because a Content-Length may be absent or wrong."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        """`limit`: bytes."""
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._limit:
+            error = self._error()
+            await JSONResponse(error.body, error.status)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise self._error()
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _error(self) -> ApiError:
+        return ApiError(413, f"The request's body is larger than {self._limit:,} bytes.", code="request_too_large")

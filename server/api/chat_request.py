@@ -1,0 +1,147 @@
+"""The wire's chat request as a `ChatRequest`, with the checks that look at several fields at once."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError as JsonSchemaError
+
+from server.api.errors import invalid
+from server.api.wire import (
+    AllowedToolChoice,
+    ChatCompletionRequest,
+    MessageIn,
+    NamedToolChoice,
+    SchemaFormat,
+    ToolIn,
+)
+from server.chat.messages import Message, Tool, ToolCall
+from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
+from server.engine.types import Sampling
+
+
+def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRequest:
+    """`defaults`: what the model recommends where the request says nothing. Raises: ApiError."""
+    tools = tuple(_tool(tool, index) for index, tool in enumerate(body.tools or ()))
+    _check_unique(tools)
+    limits = [limit for limit in (body.max_completion_tokens, body.max_tokens) if limit is not None]
+    return ChatRequest(
+        messages=_messages(body.messages),
+        tools=tools,
+        tool_choice=_tool_choice(body, tools),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        response_format=_response_format(body),
+        sampling=_sampling(body, defaults),
+        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        max_tokens=min(limits) if limits else None,
+        template_variables=body.chat_template_kwargs or {},
+    )
+
+
+def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
+    called: set[str] = set()
+    result: list[Message] = []
+    for index, message in enumerate(messages):
+        calls = tuple(ToolCall(c.function.name, c.function.arguments, c.id) for c in message.tool_calls or ())
+        for number, call in enumerate(calls):
+            _check_arguments(call, f"messages[{index}].tool_calls[{number}].function.arguments")
+        called.update(call.id for call in calls)
+        if message.role == "tool" and message.tool_call_id not in called:
+            raise invalid(
+                f"No earlier assistant message has a tool call with the id '{message.tool_call_id}' "
+                "that this tool message answers.",
+                f"messages[{index}].tool_call_id",
+            )
+        result.append(Message(message.role, message.text, calls, message.tool_call_id, message.name))
+    return tuple(result)
+
+
+def _check_arguments(call: ToolCall, param: str) -> None:
+    try:
+        value = json.loads(call.arguments)
+    except ValueError as error:
+        raise invalid(f"The arguments of a tool call are a JSON text; this one is not: {error}.", param) from error
+    if not isinstance(value, dict):
+        raise invalid("The arguments of a tool call are the JSON text of an object.", param)
+
+
+def _tool(tool: ToolIn, index: int) -> Tool:
+    function = tool.function
+    parameters: dict[str, Any] = function.parameters or {}
+    param = f"tools[{index}].function.parameters"
+    if parameters.get("type", "object") != "object":
+        raise invalid(f"The parameters of a function are a schema of type 'object', not {parameters['type']!r}.", param)
+    _check_schema(parameters, param)
+    return Tool(function.name, parameters, function.description, bool(function.strict))
+
+
+def _check_schema(schema: Any, param: str) -> None:
+    try:
+        Draft202012Validator.check_schema(schema)
+    except JsonSchemaError as error:
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+        raise invalid(f"Invalid schema in {param}{where}: {error.message}.", param, "invalid_schema") from error
+    except RecursionError as error:
+        raise invalid(f"The schema in {param} is nested too deep.", param, "invalid_schema") from error
+
+
+def _check_unique(tools: tuple[Tool, ...]) -> None:
+    seen: set[str] = set()
+    for index, tool in enumerate(tools):
+        if tool.name in seen:
+            raise invalid(f"Two tools have the name '{tool.name}'.", f"tools[{index}].function.name")
+        seen.add(tool.name)
+
+
+def _tool_choice(body: ChatCompletionRequest, tools: tuple[Tool, ...]) -> ToolChoice:
+    choice = body.tool_choice
+    known = {tool.name for tool in tools}
+    match choice:
+        case None:
+            return ToolChoice("auto" if tools else "none")
+        case "none" | "auto" if not tools:
+            return ToolChoice("none")
+        case NamedToolChoice():
+            _check_known(choice.function.name, known, "tool_choice.function.name")
+            return ToolChoice("required", (choice.function.name,))
+        case AllowedToolChoice():
+            names = tuple(tool.function.name for tool in choice.allowed_tools.tools)
+            for index, name in enumerate(names):
+                _check_known(name, known, f"tool_choice.allowed_tools.tools[{index}].function.name")
+            return ToolChoice(choice.allowed_tools.mode, names)
+        case _:
+            if not tools:
+                raise invalid(f"'tool_choice' is '{choice}' but there are no 'tools'.", "tool_choice")
+            return ToolChoice(choice)
+
+
+def _check_known(name: str, known: set[str], param: str) -> None:
+    if name not in known:
+        raise invalid(f"There is no tool '{name}' in 'tools' ({', '.join(sorted(known)) or 'which is empty'}).", param)
+
+
+def _response_format(body: ChatCompletionRequest) -> ResponseFormat:
+    wanted = body.response_format
+    if wanted is None:
+        return ResponseFormat()
+    if isinstance(wanted, SchemaFormat):
+        schema = wanted.json_schema.schema_
+        _check_schema(schema, "response_format.json_schema.schema")
+        return ResponseFormat("json_schema", schema, bool(wanted.json_schema.strict))
+    return ResponseFormat(wanted.type)
+
+
+def _sampling(body: ChatCompletionRequest, defaults: Sampling) -> Sampling:
+    given: dict[str, Any] = {
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "top_k": body.top_k,
+        "min_p": body.min_p,
+        "repetition_penalty": body.repeat_penalty,
+        "frequency_penalty": body.frequency_penalty,
+        "presence_penalty": body.presence_penalty,
+        "seed": None if body.seed is None else body.seed % 2**64,
+        "logit_bias": {int(token): bias for token, bias in body.logit_bias.items()} if body.logit_bias else None,
+    }
+    return replace(defaults, **{name: value for name, value in given.items() if value is not None})

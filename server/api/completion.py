@@ -1,0 +1,166 @@
+"""One chat completion under way: `n` generations in the engine's batch, read as deltas.
+
+Everything that can be refused is refused before the first token, so that it gets a proper status code.
+"""
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+
+from server.api.services import Services
+from server.chat.conversation import Prepared
+from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta
+from server.chat.request import ChatRequest
+from server.engine.engine import Generation
+from server.engine.types import Finished, FinishReason, GenerationRequest, Usage
+
+logger = logging.getLogger("trammel.api")
+
+WireReason = Literal["stop", "length", "tool_calls"]
+NO_USAGE = Usage(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFinished:
+    """A choice's last event."""
+
+    reason: WireReason
+    usage: Usage
+
+
+ChoiceEvent = Delta | ChoiceFinished
+
+
+@dataclass(slots=True)
+class Call:
+    """A tool call of an answer."""
+
+    id: str
+    name: str
+    arguments: str = ""
+    is_whole: bool = False
+
+
+@dataclass(slots=True)
+class Answer:
+    """A finished choice."""
+
+    content: str = ""
+    calls: list[Call] = field(default_factory=list)
+    reason: WireReason = "stop"
+    usage: Usage = NO_USAGE
+
+    def add(self, event: ChoiceEvent) -> None:
+        match event:
+            case ContentDelta(text):
+                self.content += text
+            case CallStart(_, name):
+                self.calls.append(Call(new_id("call"), name))
+            case CallDelta(index, arguments):
+                self.calls[index].arguments += arguments
+            case CallEnd(index):
+                self.calls[index].is_whole = True
+            case ChoiceFinished(reason, usage):
+                self.reason, self.usage = reason, usage
+
+
+class Completion:
+    """A started completion."""
+
+    def __init__(self, services: Services, request: ChatRequest, prepared: Prepared) -> None:
+        self.id = new_id("chatcmpl")
+        self.created = int(time.time())
+        self.services = services
+        self.request = request
+        self._prepared = prepared
+        self._generations: list[Generation] = []
+
+    @property
+    def choices(self) -> int:
+        return len(self._generations)
+
+    @property
+    def widened(self) -> dict[str, str]:
+        """Tool name (or `response_format`) to the keywords its grammar does not hold."""
+        return {
+            name: ",".join(sorted({entry.keyword for entry in report.widened}))
+            for name, report in self._prepared.grammar.widened
+        }
+
+    async def events(self, choice: int) -> AsyncIterator[ChoiceEvent]:
+        """What one choice says. Raises: GenerationError, EngineStoppedError, if it breaks off."""
+        parser = self.services.conversations.parser(self._prepared)
+        async for event in self._generations[choice]:
+            if isinstance(event, Finished):
+                for delta in parser.finish():
+                    yield delta
+                yield ChoiceFinished(_wire_reason(event.reason, parser), event.usage)
+            else:
+                for delta in parser.feed(event.text):
+                    yield delta
+
+    async def answer(self, choice: int) -> Answer:
+        """One choice, whole. A call that was cut short is not handed out as a call."""
+        answer = Answer()
+        async for event in self.events(choice):
+            answer.add(event)
+        answer.calls = [call for call in answer.calls if call.is_whole]
+        self._validate(answer)
+        return answer
+
+    async def cancel(self) -> None:
+        """The client has gone: free the engine's places within one step."""
+        for generation in self._generations:
+            await generation.cancel()
+
+    async def start(self, tokens: tuple[int, ...], count: int) -> None:
+        """Submit `count` generations; none stays behind if one is refused."""
+        base = GenerationRequest(
+            tokens, self.request.sampling, self._prepared.grammar.constraint, self.request.stop, self.request.max_tokens
+        )
+        seed = self.request.sampling.seed
+        try:
+            for number in range(count):
+                varied = base if seed is None else replace(base, sampling=replace(base.sampling, seed=seed + number))
+                self._generations.append(await self.services.engine.submit(varied))
+        except BaseException:
+            await self.cancel()
+            raise
+
+    def _validate(self, answer: Answer) -> None:
+        """What the grammar did not hold is looked at again, and said in the log."""
+        schemas: dict[str, Any] = {tool.name: tool.parameters for tool in self.request.tools}
+        for call in answer.calls:
+            if call.name in self.widened:
+                for error in Draft202012Validator(schemas[call.name]).iter_errors(json.loads(call.arguments)):
+                    logger.warning("%s: arguments of %s: %s", self.id, call.name, error.message)
+
+
+async def start_completion(services: Services, request: ChatRequest, count: int) -> Completion:
+    """Prepare and submit. Raises: SchemaError, TemplateError and all that `Engine.submit` raises."""
+    prepared, tokens = await asyncio.to_thread(_prepare, services, request)
+    completion = Completion(services, request, prepared)
+    await completion.start(tokens, count)
+    return completion
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}{'_' if kind == 'call' else '-'}{uuid.uuid4().hex[:24]}"
+
+
+def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[int, ...]]:
+    prepared = services.conversations.prepare(request)
+    return prepared, services.engine.tokenize(prepared.prompt)
+
+
+def _wire_reason(reason: FinishReason, parser: AnswerParser) -> WireReason:
+    if reason == "length":
+        return "length"
+    return "tool_calls" if parser.calls else "stop"

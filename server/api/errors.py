@@ -1,0 +1,140 @@
+"""Every failure as OpenAI's error object: `{"error": {message, type, param, code}}`, all four keys, always.
+
+Shape: https://platform.openai.com/docs/guides/error-codes. What is the client's mistake is a 4xx that names the field
+and the mend; a 5xx is ours, and says nothing of our insides.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from server.chat.constraint import SchemaError
+from server.chat.template import TemplateError
+from server.engine.errors import (
+    ContextLengthExceededError,
+    EngineStoppedError,
+    GenerationError,
+    InvalidGrammarError,
+    InvalidRequestError,
+    QueueFullError,
+)
+
+logger = logging.getLogger("trammel.api")
+
+_INVALID = "invalid_request_error"
+
+
+class ApiError(Exception):
+    """An answer that is an error."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = _INVALID,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = dict(headers or {})
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        super().__init__(message)
+
+
+def invalid(message: str, param: str | None, code: str | None = "invalid_value") -> ApiError:
+    """The client sent something that can't be used."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def model_not_found(name: str, served: str) -> ApiError:
+    message = f"The model `{name}` does not exist. This server serves `{served}` (see /v1/models)."
+    return ApiError(404, message, param="model", code="model_not_found")
+
+
+def translate(error: Exception) -> ApiError:
+    """Any exception as the error a client should see."""
+    match error:
+        case ApiError():
+            return error
+        case SchemaError():
+            return invalid(str(error), error.param, "invalid_schema")
+        case TemplateError():
+            return invalid(str(error), "messages")
+        case ContextLengthExceededError():
+            return invalid(str(error), "messages", "context_length_exceeded")
+        case InvalidGrammarError():
+            return invalid(str(error), "tools", "invalid_grammar")
+        case InvalidRequestError():
+            return invalid(str(error), error.param)
+        case QueueFullError():
+            headers = {"retry-after": str(round(error.retry_after))}
+            return ApiError(429, str(error), kind="rate_limit_error", code="rate_limit_exceeded", headers=headers)
+        case EngineStoppedError():
+            return ApiError(503, str(error), kind="server_error", code="engine_stopped")
+        case GenerationError():
+            return ApiError(500, str(error), kind="server_error", code="generation_failed")
+        case RequestValidationError():
+            return _first_validation_error(error.errors())
+        case HTTPException():
+            return _http_error(error)
+        case _:
+            logger.error("unhandled error", exc_info=error)
+            return ApiError(
+                500, "The server had an error; its log says more.", kind="server_error", code="server_error"
+            )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception of the app in OpenAI's shape."""
+
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        translated = translate(error)
+        return JSONResponse(translated.body, translated.status, translated.headers)
+
+    for kind in (ApiError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _http_error(error: HTTPException) -> ApiError:
+    messages = {
+        404: ("Unknown request URL. See /docs for what this server answers.", "unknown_url"),
+        405: ("This URL does not answer this method. See /docs for what this server answers.", "method_not_allowed"),
+    }
+    message, code = messages.get(error.status_code, (str(error.detail), None))
+    return ApiError(error.status_code, message, code=code, headers=error.headers)
+
+
+def _first_validation_error(errors: Sequence[Any]) -> ApiError:
+    """OpenAI reports one mistake at a time; so do we, the first that names a field."""
+    error = min(errors, key=lambda e: (len(e["loc"]) <= 1, _union_rank(e)))
+    if error["type"] == "json_invalid":
+        reason = error.get("ctx", {}).get("error", "")
+        return invalid(f"We could not parse the JSON body of your request ({reason}).", None, "invalid_json")
+    param = field_name(error["loc"][1:])
+    if error["type"] == "missing":
+        return invalid(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    message = error["msg"].removeprefix("Value error, ")
+    return invalid(f"Invalid value for '{param}': {message}." if param else f"{message}.", param or None)
+
+
+def _union_rank(error: Mapping[str, Any]) -> int:
+    """Deeper errors say more than a union's 'not a string'."""
+    return -len(error["loc"])
+
+
+def field_name(location: Sequence[str | int]) -> str:
+    """A pydantic location as OpenAI writes it: `messages[0].content`. Names of union members are left out."""
+    name = ""
+    for part in location:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif part[:1].islower() and part not in ("str", "int", "float", "bool", "dict") and not part.endswith("]"):
+            name += f".{part}" if name else part
+    return name

@@ -1,0 +1,109 @@
+"""Completions as OpenAI's response objects and stream chunks.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat/streaming.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from server.api.completion import Answer, Call, ChoiceEvent, ChoiceFinished, Completion, new_id
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
+from server.engine.types import Usage
+
+Json = dict[str, Any]
+
+
+def completion_object(completion: Completion, answers: list[Answer]) -> Json:
+    return {
+        "id": completion.id,
+        "object": "chat.completion",
+        "created": completion.created,
+        "model": completion.services.model_name,
+        "choices": [_choice(index, answer) for index, answer in enumerate(answers)],
+        "usage": usage_object(answer.usage for answer in answers),
+        "system_fingerprint": completion.services.fingerprint,
+        "service_tier": "default",
+    }
+
+
+def usage_object(usages: Iterable[Usage]) -> Json:
+    """The prompt is counted once, however many choices were made of it."""
+    all_usages = list(usages)
+    prompt = all_usages[0].prompt_tokens
+    generated = sum(usage.completion_tokens for usage in all_usages)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": generated,
+        "total_tokens": prompt + generated,
+        "prompt_tokens_details": {"cached_tokens": all_usages[0].cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+class ChunkWriter:
+    """Stream chunks of a completion; it remembers whether usage goes with them."""
+
+    def __init__(self, completion: Completion, *, include_usage: bool) -> None:
+        self._completion = completion
+        self._include_usage = include_usage
+
+    def role(self, index: int) -> Json:
+        """The first chunk of a choice."""
+        return self._chunk(index, {"role": "assistant", "content": "", "refusal": None})
+
+    def event(self, index: int, event: ChoiceEvent) -> Json | None:
+        """The chunk for an event, if it has one."""
+        match event:
+            case ContentDelta(text):
+                return self._chunk(index, {"content": text})
+            case CallStart(number, name):
+                function = {"name": name, "arguments": ""}
+                call = {"index": number, "id": new_id("call"), "type": "function", "function": function}
+                return self._chunk(index, {"tool_calls": [call]})
+            case CallDelta(number, arguments):
+                call = {"index": number, "function": {"arguments": arguments}}
+                return self._chunk(index, {"tool_calls": [call]})
+            case CallEnd():
+                return None
+            case ChoiceFinished(reason, _):
+                return self._chunk(index, {}, reason)
+
+    def usage(self, usages: list[Usage]) -> Json:
+        """The last chunk, if the client asked for it: no choices, only the count."""
+        return {**self._frame(), "choices": [], "usage": usage_object(usages)}
+
+    def _chunk(self, index: int, delta: Json, reason: str | None = None) -> Json:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+        usage: Json = {"usage": None} if self._include_usage else {}
+        return {**self._frame(), "choices": [choice], **usage}
+
+    def _frame(self) -> Json:
+        return {
+            "id": self._completion.id,
+            "object": "chat.completion.chunk",
+            "created": self._completion.created,
+            "model": self._completion.services.model_name,
+            "system_fingerprint": self._completion.services.fingerprint,
+            "service_tier": "default",
+        }
+
+
+def _choice(index: int, answer: Answer) -> Json:
+    message: Json = {
+        "role": "assistant",
+        "content": answer.content or (None if answer.calls else ""),
+        "refusal": None,
+        "annotations": [],
+    }
+    if answer.calls:
+        message["tool_calls"] = [_call(call) for call in answer.calls]
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": answer.reason}
+
+
+def _call(call: Call) -> Json:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

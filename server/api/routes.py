@@ -1,0 +1,92 @@
+"""The URLs this server answers."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from server.api.chat_request import read_chat_request
+from server.api.completion import Completion, start_completion
+from server.api.errors import model_not_found
+from server.api.responses import completion_object
+from server.api.services import Services, services_of
+from server.api.stream import stream_completion
+from server.api.wire import ChatCompletionRequest
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that left; nobody reads it but the access log."""
+
+router = APIRouter()
+TheServices = Annotated[Services, Depends(services_of)]
+
+
+@router.post("/v1/chat/completions")
+async def create_chat_completion(body: ChatCompletionRequest, request: Request, services: TheServices) -> Response:
+    """Continue a conversation: with text, or with calls of the given tools."""
+    services.check_model(body.model)
+    chat = read_chat_request(body, services.engine.model.sampling_defaults)
+    completion = await start_completion(services, chat, body.n or 1)
+    headers = _widened_header(completion)
+    if body.stream:
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        events = stream_completion(completion, include_usage=include_usage)
+        return StreamingResponse(
+            events, media_type="text/event-stream", headers={"cache-control": "no-store", **headers}
+        )
+    return await _whole(completion, request, headers)
+
+
+@router.get("/v1/models")
+async def list_models(services: TheServices) -> dict[str, Any]:
+    """The models a request may name."""
+    return {"object": "list", "data": [_model_object(services)]}
+
+
+@router.get("/v1/models/{name:path}")
+async def retrieve_model(name: str, services: TheServices) -> dict[str, Any]:
+    """One model."""
+    if name != services.model_name:
+        raise model_not_found(name, services.model_name)
+    return _model_object(services)
+
+
+@router.get("/healthz")
+async def health(services: TheServices) -> JSONResponse:
+    """200 while requests can be answered, 503 once the engine has stopped."""
+    stats = services.engine.stats
+    state = {"status": "ok" if stats.is_alive else "engine stopped", "running": stats.running, "waiting": stats.waiting}
+    return JSONResponse(state, 200 if stats.is_alive else 503)
+
+
+async def _whole(completion: Completion, request: Request, headers: dict[str, str]) -> Response:
+    """All choices at once; a client that leaves meanwhile takes its generations with it."""
+    answers = asyncio.gather(*(completion.answer(choice) for choice in range(completion.choices)))
+    departure = asyncio.create_task(_until_disconnected(request))
+    try:
+        waited: set[asyncio.Future[Any]] = {answers, departure}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if not answers.done():
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return JSONResponse(completion_object(completion, answers.result()), headers=headers)
+    finally:
+        departure.cancel()
+        answers.cancel()
+        await completion.cancel()
+
+
+async def _until_disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _widened_header(completion: Completion) -> dict[str, str]:
+    """Says which schemas the grammar holds only in part, and by which keywords."""
+    if not completion.widened:
+        return {}
+    text = "; ".join(f"{name}: {keywords}" for name, keywords in completion.widened.items())
+    return {"x-trammel-widened": text.encode("ascii", "replace").decode()[:1000]}
+
+
+def _model_object(services: Services) -> dict[str, Any]:
+    return {"id": services.model_name, "object": "model", "created": services.created, "owned_by": "trammel"}

@@ -1,0 +1,48 @@
+"""What the routes work with, built once at start and handed down."""
+
+import time
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from server.api.errors import model_not_found
+from server.chat.conversation import CHATML, Conversations
+from server.chat.template import ChatTemplate
+from server.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One served model."""
+
+    engine: Engine
+    model_name: str
+    conversations: Conversations
+    body_limit: int = 8 * 1024 * 1024
+    """Bytes of a request's body."""
+    keep_alive: float = 10.0
+    """Seconds of silence after which a stream gets a comment, so that proxies don't close it."""
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    @staticmethod
+    def of(engine: Engine, model_name: str) -> "Services":
+        """Raises: TemplateError, if the model's chat template can't be compiled."""
+        model = engine.model
+        template = ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
+        return Services(engine, model_name, Conversations(template))
+
+    @property
+    def fingerprint(self) -> str:
+        """OpenAI's `system_fingerprint`: changes when the answers to a seed may change."""
+        return f"trammel-{self.engine.model.path.stem}-{self.engine.model.path.stat().st_size:x}"
+
+    def check_model(self, name: str) -> None:
+        """Raises: ApiError, 404 model_not_found."""
+        if name != self.model_name:
+            raise model_not_found(name, self.model_name)
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app a request came to."""
+    services: Services = request.app.state.services
+    return services

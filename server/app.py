@@ -1,0 +1,52 @@
+"""Wiring: settings to objects to routes. Everything is built here, once, and handed down."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from server import __version__
+from server.api import errors, routes
+from server.api.body_limit import BodyLimit
+from server.api.services import Services
+from server.engine.engine import Engine, EngineSettings
+from server.engine.model import Model
+from server.settings import Settings
+
+_BODY_LIMIT = 8 * 1024 * 1024
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. Its engine starts and stops with it.
+
+    Raises: ModelLoadError, if the model can't be loaded; TemplateError, if its chat template is broken.
+    """
+    model = Model(Path(settings.model), gpu_layers=settings.gpu_layers)
+    engine = Engine(model, engine_settings(settings))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        await engine.close()
+        model.close()
+
+    app = FastAPI(title="Trammel", version=__version__, lifespan=lifespan, redirect_slashes=False)
+    app.state.services = Services.of(engine, settings.model_name or model.name)
+    app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
+    errors.install(app)
+    app.include_router(routes.router)
+    return app
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    return EngineSettings(
+        context_length=settings.context_length,
+        kv_cells=settings.kv_cells,
+        sequences=settings.parallel,
+        waiting=settings.queue,
+        prefill_chunk=settings.prefill_chunk,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+    )

@@ -1,0 +1,77 @@
+"""Turns a chat request into what the engine needs: a prompt, a constraint, and the parser for what comes back."""
+
+import json
+from dataclasses import dataclass, replace
+
+from server.chat.constraint import AnswerGrammar, AnswerGrammars
+from server.chat.dialect import Dialect, derive
+from server.chat.messages import Message, Tool
+from server.chat.parser import AnswerParser
+from server.chat.request import ChatRequest
+from server.chat.template import ChatTemplate
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""For a model whose file has no template."""
+
+_GENERIC_SYSTEM = (
+    "You may call one or more functions to help with the user's request. The functions, one JSON signature a line:\n"
+    "<tools>\n{tools}\n</tools>\n"
+    "For each call write a JSON object with the function's name and arguments between <tool_call> tags:\n"
+    '<tool_call>\n{{"name": <name>, "arguments": <arguments object>}}\n</tool_call>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request ready for the engine."""
+
+    prompt: str
+    grammar: AnswerGrammar
+    parser_finds_calls: bool
+
+
+class Conversations:
+    """All that is known about talking with one model."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self.template = template
+        self.dialect: Dialect = derive(template)
+        self._grammars = AnswerGrammars(self.dialect)
+
+    def prepare(self, request: ChatRequest) -> Prepared:
+        """May take milliseconds: call it off the event loop. Raises: SchemaError, TemplateError."""
+        grammar = self._grammars.build(request)
+        return Prepared(self.prompt(request), grammar, bool(request.callable_tools))
+
+    def prompt(self, request: ChatRequest) -> str:
+        """Raises: TemplateError."""
+        messages, tools = request.messages, request.tools
+        if self.dialect.is_generic:
+            messages, tools = self._as_plain_text(messages, tools), ()
+        return self.template.render(messages, tools, **request.template_variables)
+
+    def parser(self, prepared: Prepared) -> AnswerParser:
+        return AnswerParser(self.dialect, finds_calls=prepared.parser_finds_calls)
+
+    def _as_plain_text(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> tuple[Message, ...]:
+        """Tools, calls and results written out for a template that knows none of them."""
+        plain = [self._plain(message) for message in messages]
+        if tools:
+            listed = "\n".join(json.dumps(tool.as_template_value(), ensure_ascii=False) for tool in tools)
+            text = _GENERIC_SYSTEM.format(tools=listed)
+            if plain and plain[0].role in ("system", "developer"):
+                plain[0] = replace(plain[0], content=f"{plain[0].content}\n\n{text}")
+            else:
+                plain.insert(0, Message("system", text))
+        return tuple(plain)
+
+    def _plain(self, message: Message) -> Message:
+        if message.role == "tool":
+            return Message("user", f"<tool_response>\n{message.content}\n</tool_response>")
+        if message.tool_calls:
+            calls = self.dialect.write(message.tool_calls)
+            return Message(message.role, f"{message.content}\n{calls}" if message.content else calls)
+        return message

@@ -1,0 +1,52 @@
+"""A chat request as the server understands it, after the wire's spelling is gone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from server.chat.messages import Message, Tool
+from server.engine.types import NEUTRAL_SAMPLING, Sampling
+
+CALLS_AT_ONCE = 16
+"""More parallel calls than this in one answer are a model in a loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether the model may, must or must not call, and what."""
+
+    mode: Literal["none", "auto", "required"] = "auto"
+    names: tuple[str, ...] | None = None
+    """The tools that may be called; None means all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """What plain text must look like."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    schema: Mapping[str, Any] | bool = True
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One conversation to be continued."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat = ResponseFormat()
+    sampling: Sampling = NEUTRAL_SAMPLING
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    template_variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """The tools that `tool_choice` leaves."""
+        choice = self.tool_choice
+        if choice.mode == "none":
+            return ()
+        return tuple(tool for tool in self.tools if choice.names is None or tool.name in choice.names)

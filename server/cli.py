@@ -1,0 +1,118 @@
+"""The command `trammel`."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+import grammars
+from grammars import GrammarError, Report, Spacing
+from server import __version__
+from server.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def trammel(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    """A local, OpenAI-compatible server in which a tool call cannot be malformed."""
+    if version:
+        typer.echo(f"trammel {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    model: Annotated[Path | None, typer.Option(help=Settings.model_fields["model"].description)] = None,
+    model_name: Annotated[str | None, typer.Option(help=Settings.model_fields["model_name"].description)] = None,
+    host: Annotated[str | None, typer.Option(help=Settings.model_fields["host"].description)] = None,
+    port: Annotated[int | None, typer.Option(help=Settings.model_fields["port"].description)] = None,
+    context_length: Annotated[
+        int | None, typer.Option(help=Settings.model_fields["context_length"].description)
+    ] = None,
+    kv_cells: Annotated[int | None, typer.Option(help=Settings.model_fields["kv_cells"].description)] = None,
+    parallel: Annotated[int | None, typer.Option(help=Settings.model_fields["parallel"].description)] = None,
+    queue: Annotated[int | None, typer.Option(help=Settings.model_fields["queue"].description)] = None,
+    prefill_chunk: Annotated[int | None, typer.Option(help=Settings.model_fields["prefill_chunk"].description)] = None,
+    threads: Annotated[int | None, typer.Option(help=Settings.model_fields["threads"].description)] = None,
+    gpu_layers: Annotated[int | None, typer.Option(help=Settings.model_fields["gpu_layers"].description)] = None,
+    log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
+) -> None:
+    """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""
+    given = {name: value for name, value in locals().items() if value is not None}
+    settings = _settings(given)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    from server.app import create_app  # after --help and bad flags, because it loads llama.cpp
+    from server.chat.template import TemplateError
+    from server.engine.errors import ModelLoadError
+
+    try:
+        application = create_app(settings)
+    except (ModelLoadError, TemplateError) as error:
+        _fail(str(error))
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        log_config=None,
+        timeout_graceful_shutdown=10,
+    )
+    uvicorn.Server(config).run()
+
+
+@app.command()
+def grammar(
+    schema: Annotated[Path, typer.Argument(help="A JSON Schema file; - reads standard input.")],
+    strict: Annotated[bool, typer.Option(help="Refuse keywords that can't be enforced.")] = True,
+    spacing: Annotated[Spacing, typer.Option(help="Blanks in the JSON.")] = Spacing.COMPACT,
+    closed: Annotated[bool, typer.Option(help="No keys beyond the listed ones, as for tools.")] = False,
+    lark: Annotated[bool, typer.Option("--lark", help="Print llguidance's Lark instead of GBNF.")] = False,
+) -> None:
+    """Print the grammar of a JSON Schema, and the compile report on standard error."""
+    try:
+        text = sys.stdin.read() if str(schema) == "-" else schema.read_text(encoding="utf-8")
+        compiled = grammars.compile(json.loads(text), strict=strict, spacing=spacing, closed=closed)
+    except OSError as error:
+        _fail(f"{schema} can't be read: {error.strerror}")
+    except ValueError as error:
+        _fail(str(error) if isinstance(error, GrammarError) else f"{schema} is not JSON: {error}")
+    typer.echo(compiled.lark if lark else compiled.gbnf, nl=False)
+    typer.echo(_report_text(compiled.report), err=True, nl=False)
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        _fail(f"setting {name}: {first['msg']}")
+    except ValueError as error:  # the TOML file is none
+        _fail(str(error))
+
+
+def _report_text(report: Report) -> str:
+    lines = []
+    for title in ("enforced", "narrowed", "widened", "annotations"):
+        for entry in getattr(report, title):
+            note = f" ({entry.note})" if entry.note else ""
+            lines.append(f"{title:12} {entry.pointer or '#'} {entry.keyword}{note}\n")
+    return "".join(lines)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"trammel: {message}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,56 @@
+"""All settings of the server in one object: from flags, then the environment, then a TOML file, then defaults."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "models" / "trammel-tiny.gguf"
+CONFIG_FILE = "trammel.toml"
+
+
+class Settings(BaseSettings):
+    """Every field is a flag of `trammel serve`, a variable TRAMMEL_… and a key of the TOML file."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAMMEL_", toml_file=CONFIG_FILE, extra="forbid", frozen=True)
+
+    model: Path = Field(DEFAULT_MODEL, description="Path of the GGUF file to serve.")
+    model_name: str | None = Field(None, description="The name requests use; by default the file's, without suffix.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    context_length: int | None = Field(
+        None, ge=64, description="Tokens a request may have in all; by default the model's own, up to 8192."
+    )
+    kv_cells: int | None = Field(
+        None,
+        ge=64,
+        description="Tokens the KV cache holds over all requests; by default parallel × context, up to 65536.",
+    )
+    parallel: int = Field(16, ge=1, le=128, description="Requests decoded together.")
+    queue: int = Field(128, ge=0, description="Requests that may wait; the next gets 429.")
+    prefill_chunk: int = Field(256, ge=1, le=2048, description="Prompt tokens a step may take while others decode.")
+    threads: int | None = Field(None, ge=1, description="Threads of llama.cpp; by default all cores.")
+    gpu_layers: int = Field(0, ge=-1, description="Layers to offload to a GPU; -1 for all.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table, for the docs; a test compares it."""
+    lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "`models/trammel-tiny.gguf`" if name == "model" else f"`{field.default}`"
+        default = "" if field.default is None else default
+        flag = name.replace("_", "-")
+        lines.append(f"| `--{flag}` | `TRAMMEL_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
