@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -19,7 +20,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script. Other packages add their commands under `trammel.commands`."""
+    for entry_point in entry_points(group="trammel.commands"):
+        app.add_typer(entry_point.load())
     app()
 
 

@@ -50,3 +50,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
     if not path.is_file():
         raise FileNotFoundError(f"no tokenizer at {path}")
     return Tokenizer.from_file(str(path))
+
+
+def token_id(tokenizer: Tokenizer, text: str) -> int:
+    """The id of a special token. Raises: ValueError, if the tokenizer was made by other means and lacks it."""
+    number = tokenizer.token_to_id(text)
+    if number is None:
+        raise ValueError(f"the tokenizer has no token {text}")
+    return int(number)

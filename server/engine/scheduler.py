@@ -48,6 +48,8 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         """In order of admission."""
+        self.parked = 0
+        """Times a sequence had to give its KV back and wait again."""
 
     @property
     def is_idle(self) -> bool:
@@ -113,6 +115,7 @@ class Scheduler:
             self._cache.drop(youngest.slot)
             youngest.slot = None
         self.waiting.appendleft(youngest)
+        self.parked += 1
         return True
 
     def _has_room_for(self, sequence: Sequence) -> bool:

@@ -107,6 +107,8 @@ class EngineStats:
     """Sequences in the batch."""
     waiting: int
     """Requests in the queue."""
+    parked: int
+    """Times a sequence had to give its KV back and wait again, because the cache was full."""
     decode_seconds: float
     """Time inside llama_decode."""
     step_seconds: float

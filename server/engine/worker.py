@@ -88,6 +88,7 @@ class Worker(threading.Thread):
             cached_tokens=counters.cached_tokens,
             running=len(self._scheduler.running),
             waiting=self.waiting,
+            parked=self._scheduler.parked,
             decode_seconds=counters.decode_seconds,
             step_seconds=counters.step_seconds,
             is_alive=self.is_alive() and not self._is_stopping,

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from server.chat.template import ChatTemplate
 from training.conversation import Conversation
-from training.tokenizer import END
+from training.tokenizer import END, token_id
 
 TEMPLATE_PATH = Path(__file__).parents[1] / "chat_template.jinja"
 _WINDOW = 512
@@ -61,7 +61,7 @@ def render(conversation: Conversation, template: ChatTemplate) -> str:
 def tokenize(conversations: Iterable[Conversation], tokenizer: Tokenizer, longest: int) -> TokenSet:
     """Conversations of more than `longest` tokens are cut after a message; without room for an answer they go."""
     template = read_template()
-    end, assistant = tokenizer.token_to_id(END), tokenizer.token_to_id("<|assistant|>")
+    end, assistant = token_id(tokenizer, END), token_id(tokenizer, "<|assistant|>")
     ids: list[NDArray[np.int32]] = []
     answers: list[NDArray[np.bool_]] = []
     for conversation in conversations:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from training.corpus.mix import MixSettings, held_out_mix, training_mix
 from training.pretrain.dataset import TokenSet, read_template, render, tokenize
 from training.pretrain.settings import PretrainSettings
-from training.tokenizer import END, PAD, load_tokenizer, train_tokenizer
+from training.tokenizer import END, PAD, load_tokenizer, token_id, train_tokenizer
 
 _TOKENIZER_SAMPLE = 4000
 """Conversations the tokenizer is learnt from."""
@@ -26,7 +26,7 @@ def pretrain(settings: PretrainSettings, data: Path | None = None, say: Callable
     settings.output.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(settings, data, say)
     train, held_out = _token_sets(settings, tokenizer, data, say)
-    trainer = Trainer(settings, end=tokenizer.token_to_id(END), pad=tokenizer.token_to_id(PAD))
+    trainer = Trainer(settings, end=token_id(tokenizer, END), pad=token_id(tokenizer, PAD))
     size = sum(p.numel() for p in trainer.model.parameters())
     say(f"{size:,} parameters, {len(train):,} conversations, {len(train.ids):,} tokens; at step {trainer.step}")
     trainer.run(train, held_out)

@@ -6,7 +6,6 @@ the seed and dropout there is none, so a run that was killed and resumed has the
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -67,15 +66,15 @@ class Trainer:
                 bar.update(task, completed=self.step, loss=f"loss {loss:.3f}")
         self.model.save_pretrained(settings.output / "model")
 
-    @torch.no_grad()
     def evaluate(self, held_out: TokenSet) -> float:
         """Mean loss (nats a token) on the assistant's tokens."""
         total = weight = 0.0
-        for rows in _groups(len(held_out), 4):
-            batch = make_batch(held_out, rows, 0.0, self._pad)
-            count = float(batch.weights[:, 1:].sum())
-            total += float(self._loss(batch)) * count
-            weight += count
+        with torch.no_grad():
+            for rows in _groups(len(held_out), 4):
+                batch = make_batch(held_out, rows, 0.0, self._pad)
+                count = float(batch.weights[:, 1:].sum())
+                total += float(self._loss(batch)) * count
+                weight += count
         return total / weight
 
     def save_checkpoint(self) -> None:
@@ -89,13 +88,13 @@ class Trainer:
         path = self.settings.output / _CHECKPOINT
         temporary = path.with_suffix(".new")
         torch.save(state, temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     def _train_step(self, batch: Batch) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_factor(self.step, self.settings)
         loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,47 @@
+# make serve: install what is missing and serve the default model. make test: everything CI checks.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: serve test lint types floors tests format clean
+
+serve: $(VENV)/.serve
+	$(BIN)/trammel serve $(ARGS)
+
+test: lint types floors tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+floors: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+tests: $(VENV)/.dev
+	$(BIN)/pytest $(ARGS)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.engine: constraints.txt scripts/install_engine.sh | $(BIN)/python
+	scripts/install_engine.sh $(VENV)
+	touch $@
+
+$(VENV)/.serve: pyproject.toml constraints.txt $(VENV)/.engine
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.engine
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,eval,train]'
+	touch $@

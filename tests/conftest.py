@@ -1,0 +1,89 @@
+"""A real server, in a process of its own, on a real port, with the model that ships."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "models" / "trammel-tiny.gguf"
+
+
+class ServerProcess:
+    """`trammel serve` with the given flags."""
+
+    def __init__(self, *flags: str) -> None:
+        self.port = free_port()
+        command = [
+            sys.executable,
+            "-c",
+            "from server.cli import main; main()",
+            "serve",
+            "--port",
+            str(self.port),
+            *flags,
+        ]
+        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def wait_until_ready(self) -> None:
+        for _ in range(300):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended: {self.process.stderr and self.process.stderr.read()}")
+            try:
+                if httpx.get(f"{self.url}/healthz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise RuntimeError("the server did not come up in 30 seconds")
+
+    def stop(self) -> str:
+        """Stop it and return its log."""
+        self.process.terminate()
+        _, log = self.process.communicate(timeout=20)
+        return log
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_server(*flags: str) -> Iterator[ServerProcess]:
+    server = ServerProcess("--log-level", "warning", *flags)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """One server for all tests that only talk to it."""
+    with running_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers of a test's own, and stops them."""
+    started: list[ServerProcess] = []
+
+    def start(*flags: str) -> ServerProcess:
+        server = ServerProcess("--log-level", "warning", *flags)
+        started.append(server)
+        server.wait_until_ready()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()

@@ -1,0 +1,11 @@
+"""The package's small public surface, guarded: a new name is a promise."""
+
+import grammars
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(grammars.__all__) == [
+        "CompiledGrammar", "Entry", "Fragment", "GrammarError", "InvalidSchema", "LimitExceeded", "Node", "Report",
+        "Spacing", "UnsatisfiableSchema", "UnsupportedSchema", "choice", "compile", "compile_schema", "content_hash",
+        "emit", "json_object", "json_value", "literal", "merge", "optional", "repeat", "sequence",
+    ]  # fmt: skip

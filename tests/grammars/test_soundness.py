@@ -1,0 +1,48 @@
+"""The promise: every text of a grammar validates against its schema, in whichever engine it runs."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+import grammars
+from grammars import CompiledGrammar, Spacing
+
+from .conftest import RandomWalk
+from .schemas import SCHEMAS
+
+Admits = Callable[[CompiledGrammar, str], bool]
+_relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@_relaxed
+@given(schema=SCHEMAS, spacing=st.sampled_from(Spacing), seed=st.integers(0, 2**32))
+def test_whatever_a_grammar_writes_validates(schema: Any, spacing: Spacing, seed: int) -> None:
+    fragment = grammars.compile_schema(schema, spacing=spacing)
+    text = RandomWalk(seed).write(fragment.node)
+    Draft202012Validator(schema).validate(json.loads(text))
+
+
+@_relaxed
+@given(schema=SCHEMAS, seed=st.integers(0, 2**32))
+def test_both_engines_admit_what_the_grammar_writes(
+    schema: Any, seed: int, lark_admits: Admits, gbnf_admits: Admits
+) -> None:
+    fragment = grammars.compile_schema(schema)
+    grammar = grammars.emit(fragment.node)
+    text = RandomWalk(seed).write(fragment.node)
+    assert lark_admits(grammar, text)
+    assert gbnf_admits(grammar, text)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_json_value_is_written_and_admitted(seed: int, lark_admits: Admits, gbnf_admits: Admits) -> None:
+    node = grammars.json_value()
+    text = RandomWalk(seed).write(node)
+    json.loads(text)
+    assert lark_admits(grammars.emit(node), text)
+    assert gbnf_admits(grammars.emit(node), text)

@@ -1,0 +1,191 @@
+"""The engine at work on a real model: batches, limits, constraints, cancellation."""
+
+import asyncio
+import json
+
+import pytest
+
+from server.engine.engine import Engine
+from server.engine.errors import (
+    ContextLengthExceededError,
+    EngineStoppedError,
+    InvalidGrammarError,
+    InvalidRequestError,
+    QueueFullError,
+)
+from server.engine.model import Model
+from server.engine.types import Constraint, GenerationRequest, Sampling
+
+from .conftest import read, running_engine
+
+CALL = Constraint(
+    'root ::= "<tool_call>{\\"name\\":\\"get\\",\\"arguments\\":{\\"city\\":\\"" [a-z]{1,8} "\\"}}</tool_call>"'
+)
+LAZY_CALL = Constraint(CALL.gbnf, trigger="<tool_call>")
+
+
+def ask(engine: Engine, text: str = "Hello, how are you?", **options: object) -> GenerationRequest:
+    options.setdefault("max_tokens", 24)
+    return GenerationRequest(engine.tokenize(f"<|user|>{text}<|end|><|assistant|>"), **options)  # type: ignore[arg-type]
+
+
+async def test_eight_streams_are_decoded_in_shared_batches(model: Model) -> None:
+    async with running_engine(model) as engine:
+        bias = dict.fromkeys(model.vocabulary.end_tokens, -100.0)
+        sampling = Sampling(logit_bias=bias)
+        generations = [
+            await engine.submit(ask(engine, f"Question {n}", max_tokens=40, sampling=sampling)) for n in range(8)
+        ]
+        results = await asyncio.gather(*map(read, generations))
+        tokens = sum(finished.usage.completion_tokens for _, finished in results)
+        assert tokens == 8 * 40
+        assert engine.stats.steps < tokens / 5
+
+
+async def test_the_same_seed_gives_the_same_text_whoever_else_is_in_the_batch(model: Model) -> None:
+    async with running_engine(model) as engine:
+        request = ask(engine, sampling=Sampling(seed=5, temperature=0.8))
+        alone = await read(await engine.submit(request))
+        crowd = [await engine.submit(ask(engine, f"Other {n}", sampling=Sampling(seed=n))) for n in range(4)]
+        together = await read(await engine.submit(request))
+        await asyncio.gather(*map(read, crowd))
+        assert together[0] == alone[0]
+
+
+async def test_temperature_zero_is_greedy(model: Model) -> None:
+    async with running_engine(model) as engine:
+        texts = {(await read(await engine.submit(ask(engine, sampling=Sampling(temperature=0)))))[0] for _ in range(3)}
+        assert len(texts) == 1
+
+
+async def test_a_constraint_holds_at_any_temperature(model: Model) -> None:
+    async with running_engine(model) as engine:
+        for seed in range(10):
+            request = ask(engine, constraint=CALL, sampling=Sampling(seed=seed, temperature=2.0))
+            text, finished = await read(await engine.submit(request))
+            call = json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))
+            assert call["name"] == "get"
+            assert finished.reason == "stop"
+
+
+async def test_forced_tokens_need_no_step_of_their_own(model: Model) -> None:
+    async with running_engine(model) as engine:
+        text = "a text that leaves no choice at all, however long it gets to be in the end"
+        before = engine.stats.steps
+        request = ask(engine, constraint=Constraint(f'root ::= "{text}"'), max_tokens=200)
+        said, finished = await read(await engine.submit(request))
+        assert said == text
+        assert finished.usage.forced_tokens == finished.usage.completion_tokens > 10
+        assert engine.stats.steps - before <= 1
+
+
+async def test_a_lazy_grammar_begins_with_its_trigger(model: Model) -> None:
+    async with running_engine(model) as engine:
+        trigger = engine.tokenize("<tool_call>")
+        assert len(trigger) == 1
+        sampling = Sampling(temperature=0, logit_bias={trigger[0]: 100.0})
+        text, _ = await read(await engine.submit(ask(engine, constraint=LAZY_CALL, sampling=sampling, max_tokens=40)))
+        assert json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))["name"] == "get"
+
+
+async def test_a_lazy_grammar_leaves_other_text_alone(model: Model) -> None:
+    async with running_engine(model) as engine:
+        sampling = Sampling(temperature=0, logit_bias={engine.tokenize("<tool_call>")[0]: -100.0})
+        free = await read(await engine.submit(ask(engine, sampling=sampling)))
+        lazy = await read(await engine.submit(ask(engine, sampling=sampling, constraint=LAZY_CALL)))
+        assert lazy[0] == free[0] != ""
+
+
+async def test_cancelling_frees_the_place_within_a_step(model: Model) -> None:
+    async with running_engine(model) as engine:
+        sampling = Sampling(logit_bias=dict.fromkeys(model.vocabulary.end_tokens, -100.0))
+        generation = await engine.submit(ask(engine, sampling=sampling, max_tokens=1500))
+        await anext(generation)
+        assert engine.stats.running == 1
+        await generation.cancel()
+        at_cancel = engine.stats.steps
+        _, finished = await read(generation)
+        assert finished.reason == "cancelled"
+        assert engine.stats.steps - at_cancel <= 1
+        assert engine.stats.running == 0
+
+
+async def test_a_repeated_prompt_needs_no_second_prefill(model: Model) -> None:
+    async with running_engine(model) as engine:
+        request = ask(engine, "This is a somewhat longer question about nothing in particular. " * 4)
+        await read(await engine.submit(request))
+        _, finished = await read(await engine.submit(request))
+        assert finished.usage.cached_tokens == len(request.prompt) - 1
+
+
+async def test_simultaneous_equal_prompts_share_one_prefill(model: Model) -> None:
+    async with running_engine(model) as engine:
+        request = ask(engine, "Something quite new that nobody has asked before today, I think. " * 4, max_tokens=4)
+        generations = [await engine.submit(request) for _ in range(4)]
+        results = await asyncio.gather(*map(read, generations))
+        cached = sorted(finished.usage.cached_tokens for _, finished in results)
+        assert cached[1:] == [len(request.prompt) - 1] * 3
+
+
+async def test_generation_stops_at_max_tokens(model: Model) -> None:
+    async with running_engine(model) as engine:
+        _, finished = await read(await engine.submit(ask(engine, max_tokens=3)))
+        assert (finished.reason, finished.usage.completion_tokens) == ("length", 3)
+
+
+async def test_a_stop_string_ends_the_text_before_itself(model: Model) -> None:
+    async with running_engine(model) as engine:
+        constraint = Constraint('root ::= "one two three four five"')
+        text, finished = await read(await engine.submit(ask(engine, constraint=constraint, stop=("ee f",))))
+        assert (text, finished.reason) == ("one two thr", "stop")
+
+
+async def test_a_prompt_beyond_the_context_is_refused(model: Model) -> None:
+    async with running_engine(model, context_length=64) as engine:
+        with pytest.raises(ContextLengthExceededError, match="maximum context length is 64"):
+            await engine.submit(ask(engine, "word " * 100))
+
+
+async def test_a_full_queue_is_refused_with_a_time_to_come_back(model: Model) -> None:
+    async with running_engine(model, sequences=1, waiting=0) as engine:
+        with pytest.raises(QueueFullError) as caught:
+            await engine.submit(ask(engine))
+        assert caught.value.retry_after >= 1
+
+
+async def test_a_grammar_that_cannot_be_read_is_refused(model: Model) -> None:
+    async with running_engine(model) as engine:
+        with pytest.raises(InvalidGrammarError, match="GBNF"):
+            await engine.submit(ask(engine, constraint=Constraint("root ::= (")))
+
+
+async def test_a_token_the_model_lacks_is_refused(model: Model) -> None:
+    async with running_engine(model) as engine:
+        with pytest.raises(InvalidRequestError, match="no token") as caught:
+            await engine.submit(ask(engine, sampling=Sampling(logit_bias={10**6: 1.0})))
+        assert caught.value.param == "logit_bias"
+
+
+async def test_when_the_cache_is_full_the_youngest_waits_and_all_finish(model: Model) -> None:
+    async with running_engine(model, context_length=256, kv_cells=320, sequences=4) as engine:
+        sampling = Sampling(temperature=0, logit_bias=dict.fromkeys(model.vocabulary.end_tokens, -100.0))
+        requests = [ask(engine, f"Number {n}", sampling=sampling, max_tokens=150) for n in range(4)]
+        together = await asyncio.gather(*[read(await engine.submit(request)) for request in requests])
+        assert engine.stats.parked > 0
+        for request, (text, finished) in zip(requests, together, strict=True):
+            assert finished.usage.completion_tokens == 150
+            # the same words; further on, another batch shape may round another way
+            assert text[:60] == (await read(await engine.submit(request)))[0][:60]
+
+
+async def test_closing_tells_those_who_wait(model: Model) -> None:
+    async with running_engine(model) as engine:
+        sampling = Sampling(logit_bias=dict.fromkeys(model.vocabulary.end_tokens, -100.0))
+        generation = await engine.submit(ask(engine, sampling=sampling, max_tokens=1500))
+        await anext(generation)
+        await engine.close()
+        with pytest.raises(EngineStoppedError):
+            await read(generation)
+        with pytest.raises(EngineStoppedError):
+            await engine.submit(ask(engine))
+        assert not engine.stats.is_alive

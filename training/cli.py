@@ -1,0 +1,71 @@
+"""The commands of the offline job. They join `trammel` through the entry point group `trammel.commands`.
+
+Imports nothing heavy: the server's own commands load this module too.
+"""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from training.corpus.archives import DataMissingError
+from training.export.card import ExportError, ModelCard, Precision
+from training.pretrain.settings import ModelSettings, PretrainSettings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def pretrain(
+    output: Annotated[Path, typer.Option(help="Folder of the run; one that exists is resumed.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the corpora; by default $TRAMMEL_DATA.")] = None,
+    steps: Annotated[int, typer.Option(help="Optimizer steps in all.")] = 2400,
+    seed: Annotated[int, typer.Option(help="Decides weights and data order.")] = 0,
+    hidden: Annotated[int, typer.Option(help="Width of the model.")] = 256,
+    layers: Annotated[int, typer.Option(help="Depth of the model.")] = 8,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Train a small model from scratch."""
+    try:
+        from training.pretrain.run import pretrain as run
+        from training.pretrain.trainer import CheckpointMismatchError
+    except ModuleNotFoundError as error:
+        _fail_without(error)
+    try:
+        model = ModelSettings(hidden=hidden, layers=layers)
+        settings = PretrainSettings(output=output, model=model, steps=steps, seed=seed, threads=threads)
+        run(settings, data, typer.echo)
+    except ValidationError as error:
+        _fail("; ".join(f"{e['loc'][0] if e['loc'] else 'model'}: {e['msg']}" for e in error.errors()))
+    except (DataMissingError, CheckpointMismatchError, OSError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a pre-training run.")],
+    output: Annotated[Path, typer.Argument(help="The GGUF file to write.")],
+    name: Annotated[str, typer.Option(help="general.name in the file.")] = "trammel-tiny",
+    license_: Annotated[str, typer.Option("--license", help="general.license in the file.")] = "CC-BY-SA-4.0",
+    precision: Annotated[Precision, typer.Option(help="Type of the weights.")] = "q8_0",
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature the file recommends.")] = 0.0,
+) -> None:
+    """Write a trained model as GGUF, after proving that llama.cpp computes the same from it."""
+    try:
+        from training.export.run import export as write
+    except ModuleNotFoundError as error:
+        _fail_without(error)
+    try:
+        write(run, output, ModelCard(name, license=license_, temperature=temperature), precision, typer.echo)
+    except (ExportError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail_without(error: ModuleNotFoundError) -> NoReturn:
+    _fail(f"this command needs {error.name}; install it with: pip install 'trammel[train]'")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"trammel: {message}", err=True)
+    raise typer.Exit(2)
