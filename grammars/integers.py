@@ -6,7 +6,7 @@ blocks grows with the number of digits, not with the size of the range.
 
 from collections.abc import Iterator
 
-from grammars.json_text import DIGIT, INTEGER, NUMBER
+from grammars.json_text import DIGIT, FRACTION, INTEGER, MOST_DIGITS, NUMBER
 from grammars.tree import EMPTY, NEVER, Lexeme, Node, chars, choice, literal, optional, repeat, sequence
 
 
@@ -48,9 +48,14 @@ def _decimals(low: int, high: int | None, *, low_open: bool, high_open: bool) ->
     """Non-negative decimals; each whole part has its own rule for what may follow the point."""
     if high is not None and (high < low or (high == low and (low_open or high_open))):
         return NEVER
-    zeros = optional(sequence(literal("."), repeat(literal("0"), 1)))
-    any_fraction = optional(sequence(literal("."), repeat(DIGIT, 1)))
-    more_than_zero = sequence(literal("."), repeat(literal("0")), chars((ord("1"), ord("9"))), repeat(DIGIT))
+    zeros = optional(sequence(literal("."), repeat(literal("0"), 1, MOST_DIGITS)))
+    any_fraction = optional(FRACTION)
+    more_than_zero = sequence(
+        literal("."),
+        repeat(literal("0"), 0, MOST_DIGITS - 1),
+        chars((ord("1"), ord("9"))),
+        repeat(DIGIT, 0, MOST_DIGITS),
+    )
     if high == low:
         return sequence(literal(str(low)), zeros)
     options = [sequence(literal(str(low)), more_than_zero if low_open else any_fraction)]
@@ -74,7 +79,7 @@ def _magnitudes(low: int, high: int | None) -> Node:
         stop = min(high, 10**digits - 1) if high is not None else 10**digits - 1
         options += [_block(*block) for block in _blocks(str(start), str(stop))] if start <= stop else []
     if high is None:
-        options.append(sequence(chars((ord("1"), ord("9"))), repeat(DIGIT, top)))
+        options.append(sequence(chars((ord("1"), ord("9"))), repeat(DIGIT, top, top + MOST_DIGITS)))
     return choice(*options)
 
 

@@ -65,6 +65,10 @@ class Punctuation:
 BLANKS: Node = optional(Lexeme(repeat(chars(" \t\n\r"), 1, 20)))
 
 DIGIT = chars((ord("0"), ord("9")))
+MOST_DIGITS = 20
+"""Of a whole part or a fraction. A double holds 17 and a 64-bit integer 20; without a bound a model at a high
+temperature can write digits until its tokens run out."""
+FRACTION: Node = sequence(literal("."), repeat(DIGIT, 1, MOST_DIGITS))
 _HEX = chars("0123456789abcdefABCDEF")
 PLAIN_CHAR: CharSet = other_chars(chars((0, 0x1F), '"\\'))
 """A character that stands for itself in a JSON string."""
@@ -92,7 +96,10 @@ STRING: Node = Rule("string", Lexeme(sequence(QUOTE, repeat(STRING_CHAR), QUOTE)
 INTEGER: Node = Rule(
     "integer",
     Lexeme(
-        sequence(optional(literal("-")), choice(literal("0"), sequence(chars((ord("1"), ord("9"))), repeat(DIGIT))))
+        sequence(
+            optional(literal("-")),
+            choice(literal("0"), sequence(chars((ord("1"), ord("9"))), repeat(DIGIT, 0, MOST_DIGITS - 1))),
+        )
     ),
 )
 NUMBER: Node = Rule(
@@ -100,9 +107,9 @@ NUMBER: Node = Rule(
     Lexeme(
         sequence(
             optional(literal("-")),
-            choice(literal("0"), sequence(chars((ord("1"), ord("9"))), repeat(DIGIT))),
-            optional(sequence(literal("."), repeat(DIGIT, 1))),
-            optional(sequence(chars("eE"), optional(chars("+-")), repeat(DIGIT, 1))),
+            choice(literal("0"), sequence(chars((ord("1"), ord("9"))), repeat(DIGIT, 0, MOST_DIGITS - 1))),
+            optional(FRACTION),
+            optional(sequence(chars("eE"), optional(chars("+-")), repeat(DIGIT, 1, 3))),
         )
     ),
 )

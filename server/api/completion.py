@@ -115,6 +115,10 @@ class Completion:
         self._validate(answer)
         return answer
 
+    async def answers(self) -> list[Answer]:
+        """All choices, whole."""
+        return list(await asyncio.gather(*(self.answer(choice) for choice in range(self.choices))))
+
     async def cancel(self) -> None:
         """The client has gone: free the engine's places within one step."""
         for generation in self._generations:

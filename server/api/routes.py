@@ -61,11 +61,10 @@ async def health(services: TheServices) -> JSONResponse:
 
 async def _whole(completion: Completion, request: Request, headers: dict[str, str]) -> Response:
     """All choices at once; a client that leaves meanwhile takes its generations with it."""
-    answers = asyncio.gather(*(completion.answer(choice) for choice in range(completion.choices)))
+    answers = asyncio.create_task(completion.answers())
     departure = asyncio.create_task(_until_disconnected(request))
     try:
-        waited: set[asyncio.Future[Any]] = {answers, departure}
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answers, departure}, return_when=asyncio.FIRST_COMPLETED)
         if not answers.done():
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         return JSONResponse(completion_object(completion, answers.result()), headers=headers)
