@@ -1,0 +1,1 @@
+"""Judges any OpenAI-compatible endpoint, over HTTP only."""

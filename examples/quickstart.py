@@ -1,6 +1,6 @@
 """A tool call, its result and the answer, through the OpenAI SDK: first whole, then streamed.
 
-Start the server with `make serve`, then: .venv/bin/pip install 'openai>=3,<4' && .venv/bin/python examples/quickstart.py
+Start the server with `make serve`; the SDK comes with: .venv/bin/pip install 'openai>=3,<4'
 """
 
 import json

@@ -17,6 +17,22 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 @app.command()
+def gold(
+    output: Annotated[Path, typer.Argument(help="The JSONL file to write.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the corpora; by default $TRAMMEL_DATA.")] = None,
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    limit: Annotated[int, typer.Option(help="Conversations, drawn at random.")] = 100,
+) -> None:
+    """Write gold conversations of the Schema-Guided Dialogue corpus for `python -m evals.replay`."""
+    from training.corpus.gold import write_gold
+
+    try:
+        typer.echo(f"{write_gold(output, data, split, limit)} conversations in {output}")
+    except OSError as error:
+        _fail(str(error))
+
+
+@app.command()
 def pretrain(
     output: Annotated[Path, typer.Option(help="Folder of the run; one that exists is resumed.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the corpora; by default $TRAMMEL_DATA.")] = None,
@@ -24,6 +40,9 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Decides weights and data order.")] = 0,
     hidden: Annotated[int, typer.Option(help="Width of the model.")] = 256,
     layers: Annotated[int, typer.Option(help="Depth of the model.")] = 8,
+    synthetic: Annotated[int, typer.Option(help="Made-up conversations about copying in the mix.")] = 40_000,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
+    start_from: Annotated[Path | None, typer.Option(help="An earlier run to continue with on new data.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
     """Train a small model from scratch."""
@@ -34,7 +53,10 @@ def pretrain(
         _fail_without(error)
     try:
         model = ModelSettings(hidden=hidden, layers=layers)
-        settings = PretrainSettings(output=output, model=model, steps=steps, seed=seed, threads=threads)
+        settings = PretrainSettings(
+            output=output, model=model, steps=steps, seed=seed, synthetic=synthetic,
+            learning_rate=learning_rate, start_from=start_from, threads=threads,
+        )  # fmt: skip
         run(settings, data, typer.echo)
     except ValidationError as error:
         _fail("; ".join(f"{e['loc'][0] if e['loc'] else 'model'}: {e['msg']}" for e in error.errors()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from server.chat.messages import Message, Tool
 from training.conversation import Conversation
-from training.corpus import general, sgd, vary
+from training.corpus import general, sgd, synthetic, vary
 from training.corpus.archives import find_corpus
 
 _VARIANTS = ("v1", "v2", "v3", "v4", "v5")
@@ -27,6 +27,8 @@ class MixSettings:
     most_distractors: int = 2
     talk_share: float = 0.2
     """Conversations without a call, as a share of all."""
+    synthetic: int = 0
+    """Short made-up conversations about copying, besides."""
     epochs: int = 1
     """Times every SGD dialogue comes by, each time varied differently."""
 
@@ -43,12 +45,16 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
     jobs: list[tuple[str, int]] = [("sgd", i) for i in range(len(dialogues))] * settings.epochs
     wanted = int(len(jobs) * settings.talk_share / (1 - settings.talk_share))
     jobs += [("talk", rng.randrange(len(talk))) for _ in range(wanted)]
+    jobs += [("synthetic", 0)] * settings.synthetic
     rng.shuffle(jobs)
     all_tools = [[tool for service in services.values() for tool in sgd.tools_of(service)] for services in variants]
+    made_up = synthetic.conversations(settings.synthetic, settings.seed)
     for kind, index in jobs:
         seed = rng.getrandbits(48)
         if kind == "sgd":
             yield _vary_dialogue(dialogues[index], variants, all_tools, pool, settings, seed)
+        elif kind == "synthetic":
+            yield next(made_up)
         else:
             yield _vary_talk(talk[index], all_tools, settings, seed)
 
@@ -74,7 +80,7 @@ def _vary_dialogue(
     number = rng.choice((0, rng.randrange(len(variants))))
     if number:
         dialogue = vary.paraphrase(dialogue, variants[0], variants[number])
-    distractors = rng.sample(all_tools[number], rng.randint(0, settings.most_distractors))
+    distractors = _some(all_tools[number], rng.randint(0, settings.most_distractors), rng)
     conversation = sgd.convert(dialogue, variants[number], tuple(distractors), seed)
     conversation = vary.change_values(conversation, pool, seed)
     if rng.random() < 0.5:
@@ -90,9 +96,13 @@ def _vary_talk(
     """Half of the talk has tools in reach, none of which it needs."""
     rng = random.Random(seed)
     if rng.random() < 0.5:
-        tools = rng.sample(rng.choice(all_tools), rng.randint(1, 1 + settings.most_distractors))
+        tools = _some(rng.choice(all_tools), rng.randint(1, 1 + settings.most_distractors), rng)
         conversation = replace(conversation, tools=tuple({tool.name: tool for tool in tools}.values()))
     return _with_system_text(conversation, rng)
+
+
+def _some(tools: list[Tool], count: int, rng: random.Random) -> list[Tool]:
+    return rng.sample(tools, min(count, len(tools)))
 
 
 def _with_system_text(conversation: Conversation, rng: random.Random) -> Conversation:

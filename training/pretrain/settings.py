@@ -46,6 +46,10 @@ class PretrainSettings(BaseModel):
     """Weight of the loss on what others said; the assistant's own tokens count 1. It teaches the language and the
     copying from a fifth of the signal that would otherwise be thrown away."""
     epochs: int = Field(1, ge=1)
+    synthetic: int = Field(40_000, ge=0)
+    """Short made-up conversations about copying, beside the public dialogues."""
+    start_from: Path | None = None
+    """Folder of an earlier run whose model and tokenizer this one continues with, on its own data and schedule."""
     seed: int = 0
     checkpoint_every: int = Field(100, ge=1)
     evaluate_every: int = Field(200, ge=1)

@@ -42,6 +42,8 @@ class Trainer:
         self.step = 0
         self._pad = pad
         self.model: LlamaForCausalLM = build_model(settings.model, end=end, pad=pad, seed=settings.seed)
+        if settings.start_from is not None:
+            self.model = LlamaForCausalLM.from_pretrained(settings.start_from / "model", dtype=torch.float32)
         self._optimizer = torch.optim.AdamW(
             _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.95), fused=True
         )

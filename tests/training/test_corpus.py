@@ -1,0 +1,123 @@
+"""From corpora to conversations, and how they are varied."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from training.conversation import Conversation, conversation_from_json
+from training.corpus import sgd, vary
+from training.corpus.archives import DataMissingError, data_folder, find_corpus
+from training.corpus.gold import write_gold
+from training.corpus.mix import MixSettings, training_mix
+
+from .sample import PARAPHRASE, SERVICE, TURNS
+
+DIALOGUE = sgd.Dialogue("sgd/train/1", ("Tables_1",), tuple(TURNS))
+SERVICES = {"Tables_1": SERVICE}
+CONVERSATION = sgd.convert(DIALOGUE, SERVICES)
+
+
+def calls_of(conversation: Conversation) -> list[tuple[str, dict[str, object]]]:
+    return [(call.name, json.loads(call.arguments)) for message in conversation.messages for call in message.tool_calls]
+
+
+def assert_calls_fit_their_tools(conversation: Conversation) -> None:
+    schemas = {tool.name: tool.parameters for tool in conversation.tools}
+    for name, arguments in calls_of(conversation):
+        Draft202012Validator(schemas[name]).validate(arguments)
+
+
+def test_a_system_turn_with_a_call_becomes_call_result_and_answer() -> None:
+    assert [message.role for message in CONVERSATION.messages] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    call = CONVERSATION.messages[3].tool_calls[0]
+    assert CONVERSATION.messages[4].tool_call_id == call.id
+    assert json.loads(CONVERSATION.messages[4].content or "") == [{"place": "Bella Vista", "time": "18:00"}]
+
+
+def test_arguments_stand_in_the_schemas_order() -> None:
+    assert CONVERSATION.messages[3].tool_calls[0].arguments == '{"place":"Bella Vista","people":"2"}'
+
+
+def test_an_argument_is_worded_as_it_was_said_last() -> None:
+    turns = (TURNS[0], {**TURNS[2], "utterance": "Bella for 2."}, TURNS[3])
+    conversation = sgd.convert(sgd.Dialogue("x", ("Tables_1",), turns), SERVICES)
+    assert calls_of(conversation)[0][1]["place"] == "Bella"
+
+
+def test_paraphrased_schemas_rename_tools_and_arguments_together() -> None:
+    variant = {"Tables_11": PARAPHRASE}
+    conversation = sgd.convert(vary.paraphrase(DIALOGUE, SERVICES, variant), variant)
+    assert calls_of(conversation) == [("ReserveSeat", {"the_place": "Bella Vista", "the_people": "2"})]
+    assert_calls_fit_their_tools(conversation)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_changed_values_change_everywhere(seed: int) -> None:
+    changed = vary.change_values(CONVERSATION, {"place": ["Rosa's", "The Anchor"]}, seed)
+    ((_, arguments),) = calls_of(changed)
+    place = str(arguments["place"])
+    assert place in (changed.messages[0].content or "")
+    assert place in (changed.messages[-1].content or "")
+    assert place in (changed.messages[4].content or "")
+    assert arguments["people"] == "2"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_changed_names_still_fit(seed: int) -> None:
+    changed = vary.change_names(CONVERSATION, seed)
+    assert_calls_fit_their_tools(changed)
+    assert set(calls_of(changed)[0][1].values()) == {"Bella Vista", "2"}
+
+
+def test_changed_types_make_integers_and_booleans_of_enums() -> None:
+    changed = vary.change_types(CONVERSATION)
+    assert calls_of(changed)[0][1]["people"] == 2
+    assert changed.tools[0].parameters["properties"]["outside"]["type"] == "boolean"
+    assert_calls_fit_their_tools(changed)
+
+
+def test_a_conversation_survives_its_json() -> None:
+    line = json.loads(json.dumps(CONVERSATION.as_json()))
+    assert conversation_from_json(line, CONVERSATION.source) == CONVERSATION
+
+
+def test_the_mix_is_the_same_for_the_same_seed(corpus: Path) -> None:
+    one, two = (list(training_mix(corpus, MixSettings(seed=3))) for _ in range(2))
+    assert one == two
+    assert one != list(training_mix(corpus, MixSettings(seed=4)))
+    for conversation in one:
+        assert_calls_fit_their_tools(conversation)
+    assert any(not calls_of(conversation) for conversation in one)
+
+
+def test_gold_lines_carry_the_accepted_wordings(corpus: Path, tmp_path: Path) -> None:
+    assert write_gold(tmp_path / "gold.jsonl", corpus, "test", 3) == 3
+    line = json.loads((tmp_path / "gold.jsonl").read_text().splitlines()[0])
+    (call,) = [call for message in line["messages"] for call in message.get("tool_calls", ())]
+    assert call["variants"] == {"place": ["Bella", "Bella Vista"], "people": ["2"]}
+    assert line["seen"] is True
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataMissingError, match="sgd"):
+        find_corpus("sgd", tmp_path)
+
+
+def test_the_public_corpus_converts_whole() -> None:
+    try:
+        folder = find_corpus("sgd", data_folder()) / "dev"
+    except DataMissingError as error:
+        pytest.skip(f"PUBLIC DATA ABSENT: {error}")
+    services = sgd.read_services(folder)
+    conversations = [sgd.convert(dialogue, services) for dialogue in sgd.read_dialogues(folder)]
+    assert len(conversations) > 500
+    assert sum(len(calls_of(conversation)) for conversation in conversations) > 1000
