@@ -138,9 +138,9 @@ class Engine:
         """
         self._check(request)
         guide = await self._guide(request.constraint)
-        waiting = self._worker.waiting
-        if waiting >= self.settings.waiting:
-            raise QueueFullError(waiting, retry_after=max(1.0, waiting / self.settings.sequences))
+        in_flight = len(self._generations)
+        if in_flight >= self.settings.sequences + self.settings.waiting:
+            raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
         sequence = Sequence(request, guide, self.model.vocabulary, self.context_length)
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation

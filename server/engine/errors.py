@@ -24,10 +24,10 @@ class ContextLengthExceededError(EngineError):
 class QueueFullError(EngineError):
     """As many requests wait as may wait."""
 
-    def __init__(self, waiting: int, retry_after: float) -> None:
+    def __init__(self, in_flight: int, retry_after: float) -> None:
         self.retry_after = retry_after
         """Seconds after which a place is likely to be free."""
-        super().__init__(f"The server is busy: {waiting} requests are waiting. Try again in {retry_after:.0f} s.")
+        super().__init__(f"The server is busy with {in_flight} requests. Try again in {retry_after:.0f} s.")
 
 
 class InvalidGrammarError(EngineError):

@@ -147,10 +147,13 @@ async def test_a_prompt_beyond_the_context_is_refused(model: Model) -> None:
 
 
 async def test_a_full_queue_is_refused_with_a_time_to_come_back(model: Model) -> None:
-    async with running_engine(model, sequences=1, waiting=0) as engine:
+    async with running_engine(model, sequences=1, waiting=1) as engine:
+        accepted = [await engine.submit(ask(engine)) for _ in range(2)]
         with pytest.raises(QueueFullError) as caught:
             await engine.submit(ask(engine))
         assert caught.value.retry_after >= 1
+        await asyncio.gather(*map(read, accepted))
+        assert await read(await engine.submit(ask(engine)))
 
 
 async def test_a_grammar_that_cannot_be_read_is_refused(model: Model) -> None:
