@@ -1,0 +1,68 @@
+"""The command line: what it prints, and what it says of wrong input."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from server import __version__
+from server.cli import app
+from server.settings import Settings
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+def trammel(*arguments: str, text: str = "") -> Result:
+    return CliRunner().invoke(app, arguments, input=text)
+
+
+def test_the_version_is_printed() -> None:
+    assert trammel("--version").stdout == f"trammel {__version__}\n"
+
+
+def test_a_grammar_is_printed_with_its_report_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(SCHEMA))
+    result = trammel("grammar", str(path), "--closed")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("root ::= ")
+    assert "narrowed" in result.stderr
+    assert "required" in result.stderr
+
+
+def test_a_schema_may_come_from_standard_input() -> None:
+    assert trammel("grammar", "-", "--lark", text=json.dumps(SCHEMA)).stdout.startswith("%llguidance")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("{oops", "not JSON"), ('{"$ref": "#/nowhere"}', "nowhere"), ('{"type": "string", "not": {}}', "trammel:")],
+)
+def test_a_schema_that_cannot_be_compiled_is_one_line_on_standard_error(text: str, word: str) -> None:
+    result = trammel("grammar", "-", text=text)
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_missing_schema_file_is_named() -> None:
+    result = trammel("grammar", "nowhere.json")
+    assert (result.exit_code, "nowhere.json can't be read" in result.stderr) == (2, True)
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trammel.toml").write_text('port = 1\nparallel = 2\nmodel_name = "from-file"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRAMMEL_PARALLEL", "3")
+    monkeypatch.setenv("TRAMMEL_PORT", "4")
+    settings = Settings(port=5)
+    assert (settings.port, settings.parallel, settings.model_name) == (5, 3, "from-file")
+
+
+def test_an_unknown_key_in_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trammel.toml").write_text("paralel = 2\n")
+    monkeypatch.chdir(tmp_path)
+    result = trammel("serve")
+    assert result.exit_code == 2
+    assert "paralel" in result.stderr
