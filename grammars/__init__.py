@@ -9,6 +9,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from grammars.checking import Verdict, check
 from grammars.compiler import Compiler, Fragment, Options
 from grammars.emit import CompiledGrammar, emit
 from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
@@ -28,6 +29,8 @@ __all__ = [
     "Spacing",
     "UnsatisfiableSchema",
     "UnsupportedSchema",
+    "Verdict",
+    "check",
     "choice",
     "compile",
     "compile_schema",

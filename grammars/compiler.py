@@ -1,29 +1,30 @@
-"""JSON Schema to grammar tree.
+"""JSON Schema to grammar tree: read into terms, work terms out to shapes, write shapes as nodes.
 
-A schema is compiled type by type: for each JSON type it allows, the keywords that speak about that type make a node,
-and the schema is the choice among those. This is the specification's own reading (a keyword ignores values of other
-types), and it makes `{"minLength": 3}` mean what it says. Specification: JSON Schema 2020-12, core and validation,
-https://json-schema.org/draft/2020-12.
+A schema asserts type by type (a keyword ignores values of other types), so every term becomes the choice among its
+types' nodes. A term is written once and shared; one that is met again while it is being written becomes a rule, and
+so recursion ends. Specification: JSON Schema 2020-12, https://json-schema.org/draft/2020-12.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from grammars.arrays import array_node
+from grammars.decimals import number_node
+from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
+from grammars.json_text import BOOLEAN, NULL, AnyJson, Punctuation, Spacing, canonical, word
+from grammars.objects import Member, object_node
+from grammars.reader import Reader
+from grammars.report import Report, ReportBuilder
+from grammars.shapes import Items, Members, Shape
+from grammars.strings import string_except
+from grammars.terms import Term
+from grammars.texts import Text, text_node, words_of, words_text
+from grammars.tree import NEVER, Lexeme, Literal, Node, Rule, choice, is_never, pruned, sequence
 
-from grammars.errors import InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
-from grammars.integers import integer_between, number_between
-from grammars.json_text import BOOLEAN, NULL, STRING, AnyJson, Punctuation, Spacing, canonical, constant, separated
-from grammars.keywords import ANNOTATIONS, BY_TYPE, COMBINING, REFUSED, TYPES
-from grammars.objects import Member, object_of
-from grammars.references import child, resolve
-from grammars.report import Entry, Report, ReportBuilder
-from grammars.strings import sized_string, string_except
-from grammars.tree import EMPTY, NEVER, Node, Rule, choice, is_productive, sequence
-
-_DEEPEST = 100
+_DEEPEST = 120
 """Schemas nested deeper than this are refused: no person wrote them, and recursion has its limits."""
+_MOST_KEYS = 12_000
+"""Keys over all objects of a grammar, each object's alternatives counted apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,223 +52,189 @@ class Compiler:
 
     def __init__(self, document: Any, options: Options) -> None:
         self._document = document
-        self._options = options
         self._signs = Punctuation.of(options.spacing)
+        self._whole_fractions = options.spacing is Spacing.FLEXIBLE
         self._any = AnyJson(options.spacing)
         self._report = ReportBuilder()
-        self._rules: dict[str, Rule] = {}
-        self._open_references: list[str] = []
-        self._by_type: dict[str, Callable[[Mapping[str, Any], str, int], Node]] = {
-            "object": self._object,
-            "array": self._array,
-            "string": self._string,
-            "number": self._number,
-            "integer": self._integer,
-            "boolean": lambda *_: BOOLEAN,
-            "null": lambda *_: NULL,
-        }
+        self._reader = Reader(document, self._report, strict=options.strict, closed=options.closed)
+        self._arena = self._reader.arena
+        self._strict = options.strict
+        self._nodes: dict[Term, Node] = {self._arena.any: self._any.value, self._arena.nothing: NEVER}
+        self._open: dict[Term, Rule | None] = {}
+        self._never_at: str | None = None
+        self._may_be_dead = False
+        self._written_keys = 0
 
     def compile(self) -> Fragment:
         """Raises: UnsupportedSchema, UnsatisfiableSchema, InvalidSchema, LimitExceeded."""
-        node = self._schema(self._document, "", 0)
-        if not is_productive(node):
-            raise UnsatisfiableSchema("no JSON value satisfies this schema")
+        node = self._node(self._reader.site(self._document, ""))
+        if self._may_be_dead:  # elsewhere NEVER has come up by itself
+            node = pruned(node)
+        if is_never(node):
+            raise UnsatisfiableSchema("no JSON value satisfies this schema", self._never_at or "")
         return Fragment(node, self._report.build())
 
-    def _schema(self, schema: Any, pointer: str, depth: int) -> Node:
-        """NEVER where nothing satisfies it."""
-        if depth > _DEEPEST:
-            raise LimitExceeded(f"the schema is nested more than {_DEEPEST} deep", pointer)
-        if isinstance(schema, bool):
-            return self._any.value if schema else NEVER
-        if not isinstance(schema, Mapping):
-            raise InvalidSchema(f"a schema is an object or a boolean, not {type(schema).__name__}", pointer)
-        schema = self._checked(schema, pointer)
-        for keyword, compile_it in (
-            ("$ref", self._reference),
-            ("const", self._const),
-            ("enum", self._enum),
-            ("anyOf", self._any_of),
-        ):
-            if keyword in schema:
-                return compile_it(schema, pointer, depth)
-        types = self._types(schema, pointer)
-        if types == TYPES and not (set(schema) & set(BY_TYPE)):
-            return self._any.value
-        return choice(*(self._by_type[name](schema, pointer, depth) for name in types))
+    def _node(self, term: Term) -> Node:
+        """A term's grammar; NEVER where nothing satisfies it."""
+        known = self._nodes.get(term)
+        if known is not None:
+            return known
+        if term in self._open:
+            rule = self._open[term]
+            if rule is None:
+                self._may_be_dead = True
+                rule = self._open[term] = Rule(_name(term))
+            return rule
+        if len(self._open) > _DEEPEST:
+            raise LimitExceeded(f"the schema is nested more than {_DEEPEST} deep", term.pointer)
+        self._open[term] = None
+        try:
+            node = self._written(term)
+        except Inexpressible as error:
+            raise UnsupportedSchema(_keyword(term), term.pointer, str(error)) from error
+        except LimitExceeded as error:
+            if error.pointer or not term.pointer:
+                raise
+            raise LimitExceeded(str(error).partition(" (at ")[0], term.pointer) from error
+        finally:
+            rule = self._open.pop(term)
+        if node == NEVER and self._never_at is None:
+            self._never_at = term.pointer
+        if rule is not None:
+            node = rule.define(node)
+        elif not isinstance(node, (Lexeme, Rule)) and node != NEVER:
+            node = Rule(_name(term), node)
+        self._nodes[term] = node
+        return node
 
-    def _checked(self, schema: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
-        """The schema without what is no assertion; what can't be enforced is refused or widened away."""
-        kept: dict[str, Any] = {}
-        for keyword, value in schema.items():
-            if keyword in ANNOTATIONS:
-                self._report.annotations[Entry(keyword, pointer)] = None
-            elif keyword in REFUSED:
-                self._give_up(keyword, pointer, REFUSED[keyword])
-            elif keyword in BY_TYPE or keyword in COMBINING:
-                self._report.enforced[Entry(keyword, pointer)] = None
-                kept[keyword] = value
-            else:
-                self._report.annotations[Entry(keyword, pointer, "unknown keyword")] = None
-        return kept
-
-    def _give_up(self, keyword: str, pointer: str, reason: str) -> None:
-        """Refuse a keyword, or leave it to validation."""
-        if self._options.strict:
-            raise UnsupportedSchema(keyword, pointer, reason)
-        self._report.enforced.pop(Entry(keyword, pointer), None)
-        self._report.widened[Entry(keyword, pointer, reason)] = None
-
-    def _without_siblings(self, schema: Mapping[str, Any], keyword: str, pointer: str) -> None:
-        """Assertions beside `keyword` would have to be merged into it."""
-        for sibling in set(schema) - {keyword, "$defs", "definitions"}:
-            self._give_up(sibling, pointer, f"it stands beside {keyword}, which it would have to be merged with")
-
-    def _reference(self, schema: Mapping[str, Any], pointer: str, depth: int) -> Node:
-        self._without_siblings(schema, "$ref", pointer)
-        reference = _expect(schema, "$ref", str, pointer)
-        target, target_pointer = resolve(self._document, reference, pointer)
-        if target_pointer in self._open_references:
-            raise UnsatisfiableSchema(f"$ref {reference!r} leads back to itself with nothing in between", pointer)
-        if target_pointer not in self._rules:
-            rule = self._rules[target_pointer] = Rule(target_pointer.rsplit("/", 1)[-1] or "schema")
-            is_alias = isinstance(target, Mapping) and "$ref" in target
-            self._open_references = [*self._open_references, target_pointer] if is_alias else []
-            rule.define(self._schema(target, target_pointer, depth + 1))
-            self._open_references = []
-        return self._rules[target_pointer]
-
-    def _const(self, schema: Mapping[str, Any], pointer: str, _: int) -> Node:
-        return self._constants(schema, [schema["const"]], "const", pointer)
-
-    def _enum(self, schema: Mapping[str, Any], pointer: str, _: int) -> Node:
-        return self._constants(schema, _expect(schema, "enum", list, pointer), "enum", pointer)
-
-    def _constants(self, schema: Mapping[str, Any], values: list[Any], keyword: str, pointer: str) -> Node:
-        """Values written out; those that the keywords beside them forbid are left out."""
-        siblings = {name: value for name, value in schema.items() if name != keyword}
-        validator = Draft202012Validator({**siblings, "$defs": {}})
-        if "$ref" in siblings:
-            self._without_siblings(schema, keyword, pointer)
-        options = [value for value in values if "$ref" in siblings or validator.is_valid(value)]
-        if not options:
-            return NEVER
-        return choice(*(constant(value, self._signs) for value in options))
-
-    def _any_of(self, schema: Mapping[str, Any], pointer: str, depth: int) -> Node:
-        self._without_siblings(schema, "anyOf", pointer)
-        options = _expect(schema, "anyOf", list, pointer)
-        return choice(*(self._schema(s, child(pointer, "anyOf", i), depth + 1) for i, s in enumerate(options)))
-
-    def _types(self, schema: Mapping[str, Any], pointer: str) -> tuple[str, ...]:
-        value = schema.get("type", list(TYPES))
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InvalidSchema("type is a name or a list of names", pointer)
-        for name in names:
-            if name not in self._by_type:
-                raise InvalidSchema(f"type {name!r} is none of {', '.join(self._by_type)}", pointer)
-        return tuple(name for name in names if not (name == "integer" and "number" in names))
-
-    def _string(self, schema: Mapping[str, Any], pointer: str, _: int) -> Node:
-        low, high = _bounds(schema, "minLength", "maxLength", pointer)
-        if high is not None and low > high:
-            return NEVER
-        return STRING if (low, high) == (0, None) else sized_string(low, high)
-
-    def _integer(self, schema: Mapping[str, Any], pointer: str, _: int) -> Node:
-        bounds = self._number_bounds(schema, pointer)
-        low, high = bounds.low, bounds.high
-        return integer_between(
-            low + 1 if low is not None and bounds.low_open else low,
-            high - 1 if high is not None and bounds.high_open else high,
+    def _written(self, term: Term) -> Node:
+        shape = self._arena.shape(term)
+        return choice(
+            *(self._object(members, term.pointer) for members in shape.objects),
+            *(self._array(items, term.pointer) for items in shape.arrays),
+            *map(text_node, shape.texts),
+            *(number_node(n, whole_fractions=self._whole_fractions) for n in shape.numbers),
+            _boolean(shape),
+            NULL if shape.null else NEVER,
         )
 
-    def _number(self, schema: Mapping[str, Any], pointer: str, _: int) -> Node:
-        bounds = self._number_bounds(schema, pointer)
-        return number_between(bounds.low, bounds.high, low_open=bounds.low_open, high_open=bounds.high_open)
+    def _array(self, items: Items, pointer: str) -> Node:
+        self._may_be_dead = self._may_be_dead or bool(items.contains) or items.is_unique
+        if items.is_unique and not self._strict:
+            try:
+                return array_node(items, self._node, self._values, self._arena, self._signs)
+            except Inexpressible as error:
+                self._reader.give_up("uniqueItems", pointer, str(error))
+                items = Items(items.prefix, items.rest, items.low, items.high, items.contains)
+        try:
+            return array_node(items, self._node, self._values, self._arena, self._signs)
+        except Inexpressible as error:
+            keyword = "uniqueItems" if items.is_unique else "contains"
+            self._reader.give_up(keyword, pointer, str(error))
+            return array_node(
+                Items(items.prefix, items.rest, items.low, items.high),
+                self._node,
+                self._values,
+                self._arena,
+                self._signs,
+            )
 
-    def _number_bounds(self, schema: Mapping[str, Any], pointer: str) -> "_NumberBounds":
-        low, low_open = self._bound(schema, "minimum", "exclusiveMinimum", max, pointer)
-        high, high_open = self._bound(schema, "maximum", "exclusiveMaximum", min, pointer)
-        return _NumberBounds(low, high, low_open, high_open)
-
-    def _bound(
-        self, schema: Mapping[str, Any], closed: str, opened: str, tighter: Callable[..., Any], pointer: str
-    ) -> tuple[int | None, bool]:
-        found: list[tuple[int, bool]] = []
-        for keyword, is_open in ((closed, False), (opened, True)):
-            if keyword not in schema:
-                continue
-            value = _expect(schema, keyword, (int, float), pointer)
-            if isinstance(value, float) and not value.is_integer():
-                self._give_up(keyword, pointer, "the bound is not a whole number")
-            else:
-                found.append((int(value), is_open))
-        if not found:
-            return None, False
-        bound = tighter(value for value, _ in found)
-        return bound, (bound, True) in found
-
-    def _array(self, schema: Mapping[str, Any], pointer: str, depth: int) -> Node:
-        low, high = _bounds(schema, "minItems", "maxItems", pointer)
-        item = self._any.value if "items" not in schema else self._schema(
-            schema["items"], child(pointer, "items"), depth + 1
-        )  # fmt: skip
-        if item == NEVER:
-            high = 0
-        if high is not None and low > high:
-            return NEVER
-        items: Node = EMPTY if high == 0 else separated(item, self._signs.comma, max(low, 1), high)
-        if low == 0:
-            items = choice(items, EMPTY)
-        return sequence(self._signs.open_array, items, self._signs.close_array)
-
-    def _object(self, schema: Mapping[str, Any], pointer: str, depth: int) -> Node:
-        properties = _expect(schema, "properties", Mapping, pointer, default={})
-        required = _expect(schema, "required", list, pointer, default=[])
-        extra_schema = schema.get("additionalProperties", True)
-        if "additionalProperties" not in schema and self._options.closed and properties:
-            extra_schema = False
-            self._report.narrowed[Entry("properties", pointer, "only the listed properties")] = None
-        extra_value = self._schema(extra_schema, child(pointer, "additionalProperties"), depth + 1)
-        members: list[Member] = []
-        names = dict.fromkeys([*properties, *required])
+    def _object(self, members: Members, pointer: str) -> Node:
+        names = dict.fromkeys([*members.named, *members.required])
+        self._written_keys += len(names)
+        if self._written_keys > _MOST_KEYS:
+            raise LimitExceeded(f"the grammar would have more than {_MOST_KEYS:,} object keys", pointer)
+        written: list[Member] = []
         for name in names:
-            if name in properties:
-                value = self._schema(properties[name], child(pointer, "properties", name), depth + 1)
+            is_required = name in members.required
+            value = self._node(members.term_of(name, self._arena))
+            if value == NEVER:
+                if is_required:
+                    return NEVER
             else:
-                value = extra_value
-            if value == NEVER and name in required:
-                return NEVER
-            if value != NEVER:
-                members.append(Member(name, value, name in required))
-        if extra_schema is True and not properties and not required:
+                written.append(Member(name, value, is_required))
+        if (
+            not names
+            and members.low == 0
+            and members.high is None
+            and not members.some
+            and _is_free(members, self._arena.any)
+        ):
             return self._any.object
-        extra = NEVER if extra_value == NEVER else sequence(string_except(names), self._signs.colon, extra_value)
-        return object_of(members, extra, self._signs)
+        reserved = words_text(names) if names else None
+        extra = choice(*(self._further(text, term, reserved, names) for text, term in members.classes))
+        last: Node = NEVER
+        if members.some:
+            if len(members.some) > 1:
+                raise Inexpressible("several members that must be there")
+            text, term = members.some[0]
+            lasts = []
+            for other, condition in members.classes:
+                met = text.meet(other)
+                if met is not None:
+                    lasts.append(self._further(met, self._arena.all_of(term, condition), reserved, names))
+            last = choice(*lasts)
+            if last == NEVER:
+                return NEVER
+        self._may_be_dead = self._may_be_dead or members.low > 0 or members.high is not None
+        try:
+            return object_node(written, extra, self._signs, members.low, members.high, last)
+        except Inexpressible as error:
+            self._reader.give_up("minProperties", pointer, str(error))
+            return object_node(written, extra, self._signs)
+
+    def _further(self, text: Text, term: Term, reserved: Text | None, names: dict[str, None]) -> Node:
+        value = self._node(term)
+        if value == NEVER:
+            return NEVER
+        if text.is_any:
+            key = string_except(names)
+        elif reserved is None:
+            key = text_node(text)
+        else:
+            key = text_node(Text(text.low, text.high, text.accept, (*text.reject, *reserved.accept)))
+        return sequence(key, self._signs.colon, value)
+
+    def _values(self, term: Term) -> list[Node] | None:
+        """The nodes of a term's values, if they are a few strings, booleans or null."""
+        shape = self._arena.shape(term)
+        if shape.arrays or shape.objects:
+            return None
+        values: list[Node] = [NULL] if shape.null else []
+        values += [word(canonical(value)) for value in sorted(shape.booleans)]
+        for text in shape.texts:
+            words = words_of(text.accept[0]) if text.accept else None
+            if words is None:
+                return None
+            values += [word(canonical(w)) for w in dict.fromkeys(words) if text.matches(w)]
+        for numbers in shape.numbers:
+            if numbers.low is None or numbers.low != numbers.high or numbers.low.denominator != 1:
+                return None
+            values.append(Lexeme(Literal(str(numbers.low))))
+        return list(dict.fromkeys(values))
 
 
-@dataclass(frozen=True, slots=True)
-class _NumberBounds:
-    low: int | None
-    high: int | None
-    low_open: bool
-    high_open: bool
+def _is_free(members: Members, any_term: Term) -> bool:
+    return len(members.classes) == 1 and members.classes[0][0].is_any and members.classes[0][1] is any_term
 
 
-def _expect(schema: Mapping[str, Any], keyword: str, kind: Any, pointer: str, default: Any = None) -> Any:
-    """The keyword's value, if it is of the kind the specification demands."""
-    value = schema.get(keyword, default)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise InvalidSchema(f"{keyword} can't be {canonical(value)[:60]}", pointer)
-    return value
+def _boolean(shape: Shape) -> Node:
+    if len(shape.booleans) == 2:
+        return BOOLEAN
+    return choice(*(word(canonical(value)) for value in shape.booleans))
 
 
-def _bounds(schema: Mapping[str, Any], low: str, high: str, pointer: str) -> tuple[int, int | None]:
-    least = _expect(schema, low, (int, float), pointer, default=0)
-    most = _expect(schema, high, (int, float), pointer) if high in schema else None
-    for keyword, value in ((low, least), (high, most)):
-        if value is not None and (value < 0 or value != int(value)):
-            raise InvalidSchema(f"{keyword} is a whole number of at least 0, not {value}", pointer)
-    return int(least), None if most is None else int(most)
+def _name(term: Term) -> str:
+    return term.pointer.rsplit("/", 1)[-1] or "schema"
+
+
+def _keyword(term: Term) -> str:
+    """The keyword to name in an error: of the schema that stands there, one that combines."""
+    schema = term.schema if isinstance(term.schema, dict) else {}
+    for keyword in ("not", "oneOf", "if", "patternProperties", "contains", "multipleOf", "pattern", "allOf"):
+        if keyword in schema:
+            return keyword
+    return next(iter(schema), "schema")
+
+
+__all__ = ["Compiler", "Fragment", "GrammarError", "Options"]

@@ -9,10 +9,28 @@ would be wrong for other subtrees, so everything else stays in rules.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from grammars.errors import LimitExceeded
+from grammars.json_text import canonical
 from grammars.report import EMPTY_REPORT, Report
-from grammars.tree import CharSet, Choice, Lexeme, Literal, Node, Repeat, Rule, Sequence, rules_in
+from grammars.strings import except_node
+from grammars.tree import (
+    MAX_CODE_POINT,
+    CharSet,
+    Choice,
+    Except,
+    Lexeme,
+    Literal,
+    Meet,
+    Node,
+    Range,
+    Repeat,
+    Rule,
+    Sequence,
+    other_chars,
+    rules_in,
+)
 
 _MOST_TEXT = 8_000_000
 """Characters of grammar; a larger one would take seconds to load."""
@@ -20,34 +38,49 @@ _LLAMA_REPEAT = 1000
 """llama.cpp refuses larger bounds (MAX_REPETITION_THRESHOLD is 2000); larger ones are nested."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompiledGrammar:
-    """A grammar in both languages, and what it enforces."""
+    """A grammar in both languages, each written when it is first asked for, and what it enforces."""
 
-    gbnf: str
-    lark: str
+    root: Node
     report: Report
+
+    @cached_property
+    def gbnf(self) -> str:
+        """Raises: LimitExceeded."""
+        return _Gbnf(_names(rules_in(self.root))).write(self.root)
+
+    @cached_property
+    def lark(self) -> str:
+        """Raises: LimitExceeded."""
+        return _Lark(_names(rules_in(self.root, inside_lexemes=False))).write(self.root)
 
 
 def emit(root: Node, report: Report = EMPTY_REPORT) -> CompiledGrammar:
-    """Write a tree out. Raises: LimitExceeded."""
-    names = _names(root)
-    return CompiledGrammar(_Gbnf(names).write(root), _Lark(names).write(root), report)
+    """The grammar of a tree."""
+    return CompiledGrammar(root, report)
 
 
-def _names(root: Node) -> dict[Rule, str]:
+def _names(rules: list[Rule]) -> dict[Rule, str]:
     """A unique name of letters, digits and dashes for every rule."""
     names: dict[Rule, str] = {}
     taken = {"root", "start"}
-    for rule in rules_in(root):
-        base = re.sub(r"[^a-z0-9]+", "-", rule.name.lower()).strip("-")[:40] or "r"
-        base = base if base[0].isalpha() else f"r-{base}"
-        name, number = base, 2
+    counts: dict[str, int] = {}
+    for rule in rules:
+        base = _base_name(rule.name)
+        name = base
         while name in taken:
-            name, number = f"{base}-{number}", number + 1
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base}-{counts[base]}"
         taken.add(name)
         names[rule] = name
     return names
+
+
+@lru_cache(maxsize=8192)
+def _base_name(name: str) -> str:
+    base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "r"
+    return base if base[0].isalpha() else f"r-{base}"
 
 
 def _check_size(text: str) -> str:
@@ -71,7 +104,7 @@ class _Gbnf:
             case Literal(text):
                 return '"' + "".join(map(_gbnf_char, text)) + '"'
             case CharSet(ranges):
-                return "[" + "".join(_range(low, high, _gbnf_set_char) for low, high in ranges) + "]"
+                return _gbnf_set(ranges)
             case Sequence(items):
                 text = " ".join(self._text(item, inside=True) for item in items) or '""'
                 return f"({text})" if inside and len(items) > 1 else text
@@ -82,12 +115,16 @@ class _Gbnf:
                 return self._repeat(item, low, high)
             case Lexeme(body):
                 return self._text(body, inside=inside)
+            case Meet(_, _, plain):
+                return self._text(plain.node, inside=inside)
+            case Except(words, _):
+                return self._text(except_node(words), inside=inside)
             case Rule():
                 return self._names[node]
 
     def _repeat(self, item: Node, low: int, high: int | None) -> str:
         text = self._text(item, inside=True)
-        if isinstance(item, (Repeat, Lexeme)) and text[0] != "(":
+        if isinstance(item, (Repeat, Lexeme, Meet, Except)) and text[0] != "(":
             text = f"({text})"
         if max(low, high or 0) <= _LLAMA_REPEAT:
             return text + _quantifier(low, high)
@@ -109,13 +146,12 @@ class _Gbnf:
 class _Lark:
     def __init__(self, names: dict[Rule, str]) -> None:
         self._names = {rule: name.replace("-", "_") for rule, name in names.items()}
-        self._terminals: dict[Node, str] = {}
+        self._terminals: dict[str, str] = {}
 
     def write(self, root: Node) -> str:
         rules = [f"start: {self._text(root)}"]
-        wanted = rules_in(root, inside_lexemes=False)
-        rules += [f"{self._names[rule]}: {self._text(rule.body)}" for rule in wanted]
-        terminals = [f"{name}: /{_regex(node)}/" for node, name in self._terminals.items()]
+        rules += [f"{name}: {self._text(rule.body)}" for rule, name in self._names.items()]
+        terminals = [f"{name}: {text}" for text, name in self._terminals.items()]
         return _check_size("\n".join(["%llguidance {}", *rules, *terminals]) + "\n")
 
     def _text(self, node: Node, *, inside: bool = False) -> str:
@@ -135,28 +171,57 @@ class _Lark:
             case Lexeme(Literal() as body):
                 return self._text(body)
             case Lexeme(body):
-                return self._terminals.setdefault(body, f"T{len(self._terminals)}")
+                return self._terminal(_slashed(body))
+            case Except(words, char):
+                return self._except(words, char)
+            case Meet(accept, reject, _):
+                return self._terminal(" & ".join([*map(_slashed, accept), *("~" + _slashed(n) for n in reject)]))
             case Rule():
                 return self._names[node]
+
+    def _except(self, words: tuple[str, ...], char: Node) -> str:
+        any_string = f'/"{_repeated(_regex(char), 0, None)}"/'
+        taken = "|".join(_regex_text(canonical(word)) for word in words)
+        return self._terminal(f"{any_string} & ~/{taken}/" if words else any_string)
+
+    def _terminal(self, text: str) -> str:
+        return self._terminals.setdefault(text, f"T{len(self._terminals)}")
+
+
+def _slashed(node: Node) -> str:
+    return f"/{_regex(node)}/"
 
 
 def _regex(node: Node) -> str:
     """A regular subtree in Rust's regex syntax, between Lark's slashes."""
     match node:
         case Literal(text):
-            return "".join(_regex_char(c) for c in text)
-        case CharSet(ranges):
-            return "[" + "".join(_range(low, high, _regex_set_char) for low, high in ranges) + "]"
+            return _regex_text(text)
+        case CharSet():
+            return _regex_set(node)
         case Sequence(items):
             return "".join(_regex(item) for item in items)
         case Choice(options):
-            return "(" + "|".join(_regex(option) for option in options) + ")"
+            return "(?:" + "|".join(_regex(option) for option in options) + ")"
         case Repeat(item, low, high):
-            return f"({_regex(item)}){_quantifier(low, high)}"
+            return _repeated(_regex(item), low, high)
         case Lexeme(body):
             return _regex(body)
         case Rule():
-            return _regex(node.body)
+            return _rule_regex(node)
+        case Meet() | Except():
+            raise TypeError("an intersection stands alone")
+
+
+@lru_cache(maxsize=64)
+def _rule_regex(rule: Rule) -> str:
+    return _regex(rule.body)
+
+
+def _repeated(text: str, low: int, high: int | None) -> str:
+    if len(text) > 1 and not (text[0] == "[" and text.find("]") == len(text) - 1):
+        text = f"(?:{text})"
+    return text + _quantifier(low, high)
 
 
 def _quantifier(low: int, high: int | None) -> str:
@@ -177,26 +242,40 @@ def _range(low: int, high: int, write: Callable[[int], str]) -> str:
     return write(low) if low == high else f"{write(low)}-{write(high)}"
 
 
+@lru_cache(maxsize=1024)
+def _gbnf_set(ranges: tuple[Range, ...]) -> str:
+    """Negated where that is shorter to read: llguidance's reader has no escapes for the highest code points."""
+    sign = ""
+    if ranges and ranges[-1][1] == MAX_CODE_POINT:
+        sign, ranges = "^", other_chars(CharSet(ranges)).ranges
+        if not ranges:
+            return "[^\\x00]" if not sign else "[^\ufffe]"
+    return "[" + sign + "".join(_range(low, high, _gbnf_set_char) for low, high in ranges) + "]"
+
+
+@lru_cache(maxsize=1024)
+def _regex_set(node: CharSet) -> str:
+    ranges, sign = node.ranges, ""
+    if ranges and ranges[-1][1] == MAX_CODE_POINT and ranges != ((0, 0xD7FF), (0xE000, MAX_CODE_POINT)):
+        sign, ranges = "^", other_chars(node).ranges
+    return "[" + sign + "".join(_range(low, high, _regex_set_char) for low, high in ranges) + "]"
+
+
 _GBNF_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _gbnf_char(character: str) -> str:
     if character in _GBNF_ESCAPES:
         return _GBNF_ESCAPES[character]
-    return character if character.isprintable() else _gbnf_code(ord(character))
+    # readers disagree about escapes beyond \\xFF, so everything else stands for itself
+    return character if character >= " " else f"\\x{ord(character):02X}"
 
 
 def _gbnf_set_char(code: int) -> str:
     character = chr(code)
     if character in "]^-[":
-        return _gbnf_code(code)
-    return _gbnf_char(character)
-
-
-def _gbnf_code(code: int) -> str:
-    if code <= 0xFF:
         return f"\\x{code:02X}"
-    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+    return _gbnf_char(character)
 
 
 def _lark_char(character: str) -> str:
@@ -211,6 +290,11 @@ def _json_code(code: int) -> str:
         return f"\\u{code:04x}"
     code -= 0x10000
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+@lru_cache(maxsize=8192)
+def _regex_text(text: str) -> str:
+    return text if text.isalnum() and text.isascii() else "".join(map(_regex_char, text))
 
 
 def _regex_char(character: str) -> str:

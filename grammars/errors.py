@@ -7,7 +7,8 @@ class GrammarError(ValueError):
     def __init__(self, message: str, pointer: str = "") -> None:
         self.pointer = pointer
         """JSON pointer to the place in the schema; the empty string is its root."""
-        super().__init__(f"{message} (at {pointer or 'the root of the schema'})")
+        shown = pointer if len(pointer) <= 200 else "…" + pointer[-200:]
+        super().__init__(f"{message} (at {shown or 'the root of the schema'})")
 
 
 class InvalidSchema(GrammarError):  # noqa: N818 - the names say what they are
@@ -33,3 +34,7 @@ class UnsatisfiableSchema(GrammarError):  # noqa: N818
 
 class LimitExceeded(GrammarError):  # noqa: N818
     """It is too deep or too large to compile."""
+
+
+class Inexpressible(Exception):  # noqa: N818
+    """A condition that no grammar of ours holds. Callers of the package get UnsupportedSchema, with its place."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from grammars.json_text import CANONICAL_CHAR, PLAIN_CHAR, QUOTE, SHORT_ESCAPE, STRING_CHAR, canonical, word
-from grammars.tree import EMPTY, CharSet, Lexeme, Node, chars, choice, literal, other_chars, repeat, sequence
+from grammars.tree import EMPTY, CharSet, Except, Lexeme, Node, chars, choice, literal, other_chars, repeat, sequence
 
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -20,17 +20,18 @@ def key(name: str) -> Node:
 
 def string_except(words: Iterable[str]) -> Node:
     """Any string but these. Written canonically, so that no other spelling of a word can slip through."""
-    words = sorted({text for text in words if _is_spellable(text)})
-    return Lexeme(sequence(QUOTE, _except(words), QUOTE)) if words else Lexeme(_any_canonical())
+    found = tuple(sorted({text for text in words if _is_spellable(text)}))
+    return Except(found, CANONICAL_CHAR)
+
+
+def except_node(words: Iterable[str]) -> Node:
+    """The same as a plain tree, for grammars without complement."""
+    return sequence(QUOTE, _except(list(words)), QUOTE)
 
 
 def _is_spellable(text: str) -> bool:
     """A canonical string can be this text at all; other control characters than the short escapes it has not."""
     return all(character >= " " or character in _SHORT for character in text)
-
-
-def _any_canonical() -> Node:
-    return sequence(QUOTE, repeat(CANONICAL_CHAR), QUOTE)
 
 
 def _except(words: list[str]) -> Node:

@@ -5,7 +5,7 @@ body is set after it was made. `Lexeme` marks a subtree without recursion that a
 that can follow it could also continue it (a JSON string, a number, a comma).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_CODE_POINT = 0x10FFFF
@@ -57,6 +57,43 @@ class Lexeme:
     body: "Node"
 
 
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """What all of `accept` and none of `reject` match, all of them lexemes. `plain` says the same without operators.
+
+    No plain grammar: llguidance intersects while it runs. GBNF gets `plain`, which may be large and is made on demand.
+    """
+
+    accept: tuple["Node", ...]
+    reject: tuple["Node", ...]
+    plain: "Deferred"
+
+
+class Deferred:
+    """A node that is made when it is first wanted."""
+
+    __slots__ = ("_make", "_node")
+
+    def __init__(self, make: "Callable[[], Node]") -> None:
+        self._make = make
+        self._node: Node | None = None
+
+    @property
+    def node(self) -> "Node":
+        if self._node is None:
+            self._node = self._make()
+        return self._node
+
+
+@dataclass(frozen=True, slots=True)
+class Except:
+    """Any JSON string in canonical spelling but these words, quotes included; sorted."""
+
+    words: tuple[str, ...]
+    char: "Node"
+    """One character in canonical spelling."""
+
+
 class Rule:
     """A named subtree, shared or recursive. Equality is identity."""
 
@@ -79,11 +116,15 @@ class Rule:
         self._body = body
         return self
 
+    def replace(self, body: "Node") -> None:
+        """Put an equivalent body in the place of the present one."""
+        self._body = body
+
     def __repr__(self) -> str:
         return f"Rule({self.name!r})"
 
 
-Node = Literal | CharSet | Sequence | Choice | Repeat | Lexeme | Rule
+Node = Literal | CharSet | Sequence | Choice | Repeat | Lexeme | Meet | Except | Rule
 
 EMPTY: Node = Sequence(())
 """Matches the empty text."""
@@ -99,7 +140,7 @@ def sequence(*items: Node) -> Node:
     """The items in order: nested sequences flattened, neighbouring literals joined, NEVER if any of them is."""
     flat: list[Node] = []
     for item in _flattened(items, Sequence):
-        if item == NEVER:
+        if is_never(item):
             return NEVER
         if flat and isinstance(item, Literal) and isinstance(flat[-1], Literal):
             flat[-1] = Literal(flat[-1].text + item.text)
@@ -110,16 +151,26 @@ def sequence(*items: Node) -> Node:
 
 def choice(*options: Node) -> Node:
     """One of the options: nested choices flattened, repeated ones and NEVER left out."""
-    unique = dict.fromkeys(option for option in _flattened(options, Choice) if option != NEVER)
-    return next(iter(unique)) if len(unique) == 1 else Choice(tuple(unique))
+    unique: dict[object, Node] = {}
+    for option in _flattened(options, Choice):
+        if not is_never(option):
+            # hashing a deep tree costs as much as the tree is large, so only leaves are compared by content
+            leaf = option.body if isinstance(option, Lexeme) else option
+            unique.setdefault(option if isinstance(leaf, (Literal, CharSet)) or option == EMPTY else id(option), option)
+    return next(iter(unique.values())) if len(unique) == 1 else Choice(tuple(unique.values()))
+
+
+def is_never(node: Node) -> bool:
+    """It matches nothing, as seen without following rules."""
+    return isinstance(node, Choice) and not node.options
 
 
 def repeat(item: Node, low: int = 0, high: int | None = None) -> Node:
-    if high == 0 or (low == 0 and item == NEVER):
+    if high == 0 or (low == 0 and is_never(item)):
         return EMPTY
     if low == high == 1:
         return item
-    return NEVER if item == NEVER else Repeat(item, low, high)
+    return NEVER if is_never(item) else Repeat(item, low, high)
 
 
 def optional(item: Node) -> Node:
@@ -168,6 +219,10 @@ def children(node: Node) -> tuple[Node, ...]:
             return (item,)
         case Lexeme(body):
             return (body,)
+        case Meet(_, _, plain):
+            return (plain.node,)
+        case Except(_, char):
+            return (char,)
         case Rule():
             return (node.body,)
         case _:
@@ -186,20 +241,42 @@ def rules_in(root: Node, *, inside_lexemes: bool = True) -> list[Rule]:
         seen.add(id(node))
         if isinstance(node, Rule):
             found[node] = None
-        if inside_lexemes or not isinstance(node, Lexeme):
+        if inside_lexemes or not isinstance(node, (Lexeme, Meet, Except)):
             stack.extend(reversed(children(node)))
     return list(found)
 
 
-def is_productive(root: Node) -> bool:
-    """Some finite text matches. Found as the least fixed point over the rules."""
-    rules = rules_in(root)
+def pruned(root: Node) -> Node:
+    """The tree without rules and options that no finite text matches; NEVER if that is all of it.
+
+    Rules' bodies are replaced in place. What is productive is the least fixed point over the rules.
+    """
+    rules = rules_in(root, inside_lexemes=False)
     productive: set[Rule] = set()
     while True:
         grown = {rule for rule in rules if rule not in productive and _produces(rule.body, productive)}
         if not grown:
-            return _produces(root, productive)
+            break
         productive |= grown
+    if len(productive) == len(rules):
+        return root
+    for rule in productive:
+        rule.replace(_without_dead(rule.body, productive))
+    return _without_dead(root, productive)
+
+
+def _without_dead(node: Node, productive: set[Rule]) -> Node:
+    match node:
+        case Sequence(items):
+            return sequence(*(_without_dead(item, productive) for item in items))
+        case Choice(options):
+            return choice(*(_without_dead(option, productive) for option in options))
+        case Repeat(item, low, high):
+            return repeat(_without_dead(item, productive), low, high)
+        case Rule():
+            return node if node in productive else NEVER
+        case _:
+            return node
 
 
 def _produces(node: Node, productive: set[Rule]) -> bool:
@@ -215,14 +292,16 @@ def _produces(node: Node, productive: set[Rule]) -> bool:
         case Repeat(item, low, _):
             return low == 0 or _produces(item, productive)
         case Lexeme(body):
-            return _produces(body, productive)
+            return not is_never(body)
+        case Meet() | Except():
+            return True
         case Rule():
             return node in productive
 
 
 def _flattened(nodes: Iterable[Node], kind: type[Sequence] | type[Choice]) -> Iterator[Node]:
     for node in nodes:
-        if isinstance(node, kind) and node != NEVER:
+        if isinstance(node, kind) and not is_never(node):
             yield from children(node)
         else:
             yield node

@@ -10,7 +10,8 @@ import pytest
 from llguidance import LLMatcher
 
 from grammars import CompiledGrammar, Node
-from grammars.tree import CharSet, Choice, Lexeme, Literal, Repeat, Rule, Sequence
+from grammars.strings import except_node
+from grammars.tree import CharSet, Choice, Except, Lexeme, Literal, Meet, Repeat, Rule, Sequence
 from server.engine import llama_log
 from server.engine.vocabulary import Vocabulary
 
@@ -93,6 +94,10 @@ class RandomWalk:
                 return "".join(self.write(item, depth) for _ in range(low + extra))
             case Lexeme(body):
                 return self.write(body, depth)
+            case Meet(_, _, plain):
+                return self.write(plain.node, depth + 1)
+            case Except(words, _):
+                return self.write(except_node(words), depth + 1)
             case Rule():
                 return self.write(node.body, depth + 1)
 
@@ -117,5 +122,9 @@ def height(node: Node, limit: int) -> int:
             return 1 + height(item, limit - 1) if low else 0
         case Lexeme(body):
             return height(body, limit)
+        case Meet(_, _, plain):
+            return height(plain.node, limit)
+        case Except():
+            return 1
         case Rule():
             return 1 + height(node.body, limit - 1)

@@ -5,7 +5,9 @@ import grammars
 
 def test_the_public_names_are_these() -> None:
     assert sorted(grammars.__all__) == [
-        "CompiledGrammar", "Entry", "Fragment", "GrammarError", "InvalidSchema", "LimitExceeded", "Node", "Report",
-        "Spacing", "UnsatisfiableSchema", "UnsupportedSchema", "choice", "compile", "compile_schema", "content_hash",
+        "CompiledGrammar", "Entry", "Fragment", "GrammarError", "InvalidSchema",
+        "LimitExceeded", "Node", "Report",
+        "Spacing", "UnsatisfiableSchema", "UnsupportedSchema", "Verdict", "check",
+        "choice", "compile", "compile_schema", "content_hash",
         "emit", "json_object", "json_value", "literal", "merge", "optional", "repeat", "sequence",
     ]  # fmt: skip

@@ -13,7 +13,7 @@ import grammars
 from grammars import CompiledGrammar, Spacing
 
 from .conftest import RandomWalk
-from .schemas import SCHEMAS
+from .schemas import COMBINED_SCHEMAS, SCHEMAS
 
 Admits = Callable[[CompiledGrammar, str], bool]
 _relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +25,36 @@ def test_whatever_a_grammar_writes_validates(schema: Any, spacing: Spacing, seed
     fragment = grammars.compile_schema(schema, spacing=spacing)
     text = RandomWalk(seed).write(fragment.node)
     Draft202012Validator(schema).validate(json.loads(text))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schema=COMBINED_SCHEMAS, seed=st.integers(0, 2**32))
+def test_whatever_combined_schemas_write_validates(schema: Any, seed: int) -> None:
+    try:
+        node = grammars.compile_schema(schema).node
+    except grammars.GrammarError:
+        return  # refused, with a reason; soundness is about what is admitted
+    try:
+        text = RandomWalk(seed).write(node)
+    except RecursionError:
+        return
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator.validate(json.loads(text))
+
+
+@_relaxed
+@given(schema=COMBINED_SCHEMAS, seed=st.integers(0, 2**32))
+def test_both_engines_admit_what_combined_schemas_write(
+    schema: Any, seed: int, lark_admits: Admits, gbnf_admits: Admits
+) -> None:
+    try:
+        fragment = grammars.compile_schema(schema)
+    except grammars.GrammarError:
+        return
+    text = RandomWalk(seed).write(fragment.node)
+    grammar = grammars.emit(fragment.node)
+    assert lark_admits(grammar, text)
+    assert gbnf_admits(grammar, text)
 
 
 @_relaxed

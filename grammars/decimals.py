@@ -1,0 +1,285 @@
+"""Numbers: bounds, multiples and their complements as digits.
+
+Bounds of any precision are followed digit by digit: as long as the digits equal the bound's, the next one is limited;
+after that they are free. Texts are compared as decimals, but readers round to doubles; rounding keeps order, so closed
+bounds stay true, and open bounds are kept 15 digits away, which doubles tell apart.
+Multiples that don't show in the last digits are counted by an automaton over remainders.
+"""
+
+from fractions import Fraction
+from math import ceil, floor, lcm
+
+from grammars.automata import Alphabet, Automaton, build, meet
+from grammars.errors import Inexpressible, LimitExceeded
+from grammars.integers import integer_between
+from grammars.json_text import DIGIT, FRACTION, INTEGER, MOST_DIGITS, NUMBER
+from grammars.shapes import Numbers
+from grammars.tree import EMPTY, NEVER, Lexeme, Node, Rule, chars, choice, literal, optional, repeat, sequence
+
+_DIGITS_TOLD_APART = 15
+_MOST_REMAINDERS = 2000
+_ZEROS: Node = optional(sequence(literal("."), repeat(literal("0"), 1, MOST_DIGITS)))
+_FREE: Node = optional(FRACTION)
+
+
+def number_node(numbers: Numbers, *, whole_fractions: bool = False) -> Node:
+    """JSON numbers of a condition. `whole_fractions`: integers may be written 1.0. Raises: Inexpressible."""
+    if numbers.step is None and not numbers.not_steps:
+        return _decimals(numbers)
+    if numbers.step == 1 and not numbers.not_steps:
+        node = integer_between(*whole_bounds(numbers))
+        if whole_fractions and node != NEVER:
+            return Lexeme(sequence(_inside(node), _ZEROS))
+        return node
+    if numbers.step is None and numbers.not_steps == {Fraction(1)}:
+        return _fractional(numbers)
+    return _multiples(numbers, whole_fractions=whole_fractions)
+
+
+def whole_bounds(numbers: Numbers) -> tuple[int | None, int | None]:
+    """The least and the greatest integer."""
+    low = high = None
+    if numbers.low is not None:
+        low = ceil(numbers.low) + (1 if numbers.low_open and numbers.low.denominator == 1 else 0)
+    if numbers.high is not None:
+        high = floor(numbers.high) - (1 if numbers.high_open and numbers.high.denominator == 1 else 0)
+    return low, high
+
+
+def _inside(node: Node) -> Node:
+    """The regular tree of a lexeme or of a rule that is one."""
+    while isinstance(node, (Lexeme, Rule)):
+        node = node.body
+    return node
+
+
+def _decimals(numbers: Numbers) -> Node:
+    """Numbers between bounds; exponents only where they can't cross one."""
+    low, high = numbers.low, numbers.high
+    if low is None and high is None:
+        return NUMBER
+    options: list[Node] = []
+    if high is None or high > 0 or (high == 0 and not numbers.high_open):
+        floor_ = Fraction(0) if low is None or low < 0 else low
+        floor_open = numbers.low_open if low is not None and low >= 0 else False
+        options.append(_positive(floor_, high, low_open=floor_open, high_open=numbers.high_open))
+    if low is None or low < 0:
+        floor_ = Fraction(0) if high is None or high >= 0 else -high
+        floor_open = numbers.high_open if high is not None and high <= 0 else False
+        ceiling = None if low is None else -low
+        negative = _positive(floor_, ceiling, low_open=floor_open, high_open=numbers.low_open)
+        options.append(sequence(literal("-"), negative))
+    found = choice(*options)
+    return NEVER if found == NEVER else Lexeme(found)
+
+
+_MANTISSA: Node = sequence(chars("123456789"), _FREE)
+_TINY: Node = sequence(
+    _MANTISSA,
+    chars("eE"),
+    literal("-"),
+    choice(sequence(literal("0"), chars("56789")), sequence(chars((49, 57)), DIGIT)),
+)  # below 1e-4, as json.dumps writes it
+_HUGE: Node = sequence(
+    _MANTISSA,
+    chars("eE"),
+    optional(literal("+")),
+    choice(
+        sequence(literal("1"), chars("6789")),
+        sequence(chars((50, 57)), DIGIT),
+        sequence(chars("12"), DIGIT, DIGIT),
+    ),
+)  # at least 1e16
+
+
+def _positive(low: Fraction, high: Fraction | None, *, low_open: bool, high_open: bool) -> Node:
+    """Non-negative decimals from `low` to `high`."""
+    options: list[Node] = []
+    if low == 0 and (high is None or high >= Fraction(1, 10_000)):
+        options.append(_TINY)
+    if high is None and low <= 10**16:
+        options.append(_HUGE)
+    start, stop = floor(low), None if high is None else floor(high)
+    if stop is None or stop > start:
+        options.append(_whole_part(start, _digits(low - start), None, low_open=low_open, high_open=False))
+        between = integer_between(start + 1, None if stop is None else stop - 1)
+        if between != NEVER:
+            options.append(sequence(_inside(between), _FREE))
+        if high is not None and stop is not None:
+            options.append(_whole_part(stop, None, _digits(high - stop), low_open=False, high_open=high_open))
+    else:
+        assert high is not None
+        options.append(
+            _whole_part(start, _digits(low - start), _digits(high - start), low_open=low_open, high_open=high_open)
+        )
+    return choice(*options)
+
+
+def _digits(fraction: Fraction) -> str:
+    """Digits after the point. Raises: Inexpressible where they don't end."""
+    digits = ""
+    while fraction:
+        fraction *= 10
+        digits += str(int(fraction))
+        fraction -= int(fraction)
+        if len(digits) > 400:
+            raise Inexpressible("a bound has too many digits")
+    return digits
+
+
+def _whole_part(whole: int, low: str | None, high: str | None, *, low_open: bool, high_open: bool) -> Node:
+    """Numbers with this whole part whose fraction is at least `low` and at most `high`; None: no bound."""
+    depth = max(_DIGITS_TOLD_APART - len(str(whole)), 1)
+    fractions = _fractions(low, high, low_open, high_open, depth)
+    options = [sequence(literal("."), fractions)] if fractions != NEVER else []
+    above = low is None or (low == "" and not low_open)
+    below = high is None or high != "" or not high_open
+    if above and below:
+        options.append(EMPTY)
+    return sequence(literal(str(whole)), choice(*options)) if options else NEVER
+
+
+def _fractions(low: str | None, high: str | None, low_open: bool, high_open: bool, depth: int) -> Node:
+    """One or more digits that, read after a point, lie between two others."""
+    if low is not None and low == "" and not low_open:
+        low = None
+    if low is None and high is None:
+        return repeat(DIGIT, 1, MOST_DIGITS)
+    if depth <= 0 and ((low is not None and low_open) or (high is not None and high_open)):
+        return NEVER
+    first = int(low[0]) if low else 0
+    last = int(high[0]) if high else (0 if high is not None else 9)
+    options: list[Node] = []
+    for digit in range(first, last + 1):
+        is_low = low is not None and digit == first
+        is_high = high is not None and digit == last
+        if not is_low and not is_high:
+            continue
+        options.append(
+            sequence(
+                literal(str(digit)),
+                _after(
+                    low[1:] if is_low and low is not None else None,
+                    high[1:] if is_high and high is not None else None,
+                    low_open,
+                    high_open,
+                    depth - 1,
+                ),
+            )
+        )
+    free_first = first + (1 if low is not None else 0)
+    free_last = last - (1 if high is not None else 0)
+    if free_first <= free_last:
+        options.append(sequence(chars((48 + free_first, 48 + free_last)), repeat(DIGIT, 0, MOST_DIGITS)))
+    return choice(*options)
+
+
+def _after(low: str | None, high: str | None, low_open: bool, high_open: bool, depth: int) -> Node:
+    """What may follow a digit: nothing, if the number may end here, or more digits."""
+    if high == "" and not high_open and low is None:
+        return repeat(literal("0"), 0, MOST_DIGITS)
+    if low == "" and low_open and high is None and depth <= 0:
+        return NEVER
+    if high == "":
+        if high_open:
+            return NEVER
+        if low is not None and (low.strip("0") or low_open):
+            return NEVER
+        return repeat(literal("0"), 0, MOST_DIGITS)
+    low_ok = low is None or (low.strip("0") == "" and not low_open)
+    more = _fractions(low, high, low_open, high_open, depth)
+    return choice(more, *([EMPTY] if low_ok else []))
+
+
+def _fractional(numbers: Numbers) -> Node:
+    """Decimals that are no integers: with a digit that isn't 0 after the point, few enough for a double to keep it."""
+    if numbers.low is not None or numbers.high is not None:
+        raise Inexpressible("a bounded number that is no integer")
+    whole = choice(literal("0"), sequence(chars((49, 57)), repeat(DIGIT, 0, 2)))
+    digits = sequence(repeat(literal("0"), 0, 9), chars((49, 57)), repeat(DIGIT, 0, 3))
+    return Lexeme(sequence(optional(literal("-")), whole, literal("."), digits))
+
+
+def _multiples(numbers: Numbers, *, whole_fractions: bool) -> Node:
+    """Multiples of a step by remainders."""
+    step = numbers.step if numbers.step is not None else Fraction(1)
+    if numbers.step is None or any((no / step).denominator != 1 for no in numbers.not_steps):
+        raise Inexpressible("numbers that are no multiples of a fraction")
+    if step.numerator == 1 and not numbers.not_steps and numbers.low is None and numbers.high is None:
+        places = _places(step)
+        if 10**places == step.denominator:
+            return Lexeme(sequence(_inside(INTEGER), optional(sequence(literal("."), repeat(DIGIT, 1, places)))))
+    places = _places(step)
+    unit = step.numerator * 10**places // step.denominator
+    modulus = unit
+    for no in numbers.not_steps:
+        modulus = lcm(modulus, int(no * 10**places))
+    if modulus > _MOST_REMAINDERS:
+        raise LimitExceeded(f"multiples of {step} need more than {_MOST_REMAINDERS} remainders")
+    alphabet = Alphabet.of([literal("0123456789.-")])
+    allowed = {
+        r
+        for r in range(modulus)
+        if r % unit == 0 and not any(r % int(no * 10**places) == 0 for no in numbers.not_steps)
+    }
+    counting = _remainders(modulus, allowed, places, alphabet, whole_fractions=whole_fractions)
+    bounds = Numbers(numbers.low, numbers.high, numbers.low_open, numbers.high_open)
+    accept = [counting]
+    if numbers.low is not None or numbers.high is not None:
+        whole = integer_between(*whole_bounds(bounds)) if places == 0 and not whole_fractions else _decimals(bounds)
+        if whole == NEVER:
+            return NEVER
+        accept.append(build(_inside(whole), Alphabet.of([literal("0123456789.-eE+")])))
+        alphabet = accept[-1].alphabet
+        accept[0] = _remainders(modulus, allowed, places, alphabet, whole_fractions=whole_fractions)
+    automaton = meet(accept, [], alphabet)
+    return automaton.rules("multiple", lambda charset: charset, EMPTY)
+
+
+def _places(step: Fraction) -> int:
+    places = 0
+    while step.denominator != 1:
+        step *= 10
+        places += 1
+        if places > 12:
+            raise Inexpressible("a step whose digits don't end")
+    return places
+
+
+def _remainders(
+    modulus: int, allowed: set[int], places: int, alphabet: Alphabet, *, whole_fractions: bool
+) -> Automaton:
+    """Digits, `places` of them after the point, whose number leaves an allowed remainder."""
+    digits = [alphabet.class_of(48 + d) for d in range(10)]
+    point, minus = alphabet.class_of(46), alphabet.class_of(45)
+    states: dict[tuple[str, int, int], int] = {("start", 0, 0): 0}
+    queue = [("start", 0, 0)]
+    moves: list[dict[int, int]] = []
+    accepting: set[int] = set()
+
+    def number(state: tuple[str, int, int]) -> int:
+        if state not in states:
+            states[state] = len(queue)
+            queue.append(state)
+        return states[state]
+
+    for state in queue:
+        kind, remainder, used = state
+        if kind in ("zero", "whole", "fraction") and remainder * 10 ** (places - used) % modulus in allowed:
+            accepting.add(len(moves))
+        row: dict[int, int] = {}
+        if kind == "start":
+            row[minus] = number(("signed", 0, 0))
+        if kind in ("start", "signed"):
+            row[digits[0]] = number(("zero", 0, 0))
+            row.update({digits[d]: number(("whole", d % modulus, 0)) for d in range(1, 10)})
+        elif kind == "whole":
+            row.update({digits[d]: number(("whole", (remainder * 10 + d) % modulus, 0)) for d in range(10)})
+        elif kind in ("point", "fraction") and used == places:
+            row[digits[0]] = number(("fraction", remainder, used))
+        elif kind in ("point", "fraction"):
+            row.update({digits[d]: number(("fraction", (remainder * 10 + d) % modulus, used + 1)) for d in range(10)})
+        if kind in ("zero", "whole") and (places or whole_fractions):
+            row[point] = number(("point", remainder, 0))
+        moves.append(row)
+    return Automaton(alphabet, tuple(moves), frozenset(accepting))

@@ -1,0 +1,48 @@
+"""Numbers by bounds and multiples, as exact fractions."""
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import grammars
+from tests.grammars.conftest import RandomWalk
+
+_BOUNDS = st.decimals(-1000, 1000, places=3, allow_nan=False) | st.integers(-50, 50).map(Decimal)
+
+
+@given(one=_BOUNDS, other=_BOUNDS, seed=st.integers(0, 10**6), is_low_open=st.booleans(), is_high_open=st.booleans())
+def test_numbers_stay_between_their_bounds_even_as_doubles(
+    one: Decimal, other: Decimal, seed: int, is_low_open: bool, is_high_open: bool
+) -> None:
+    low, high = float(min(one, other)), float(max(one, other))
+    assume(low < high)
+    schema = {
+        "type": "number",
+        "exclusiveMinimum" if is_low_open else "minimum": low,
+        "exclusiveMaximum" if is_high_open else "maximum": high,
+    }
+    value = float(RandomWalk(seed).write(grammars.compile_schema(schema).node))
+    assert low < value or (value == low and not is_low_open)
+    assert value < high or (value == high and not is_high_open)
+
+
+@given(low=st.integers(-300, 300), width=st.integers(0, 400), value=st.integers(-400, 400), step=st.integers(1, 60))
+def test_a_multiple_between_bounds_is_admitted_and_nothing_else(low: int, width: int, value: int, step: int) -> None:
+    schema = {"type": "integer", "minimum": low, "maximum": low + width, "multipleOf": step}
+    wanted = low <= value <= low + width and value % step == 0
+    try:
+        grammar = grammars.compile(schema)
+    except grammars.UnsatisfiableSchema:
+        assert not wanted
+        return
+    assert grammars.check(grammar, str(value)).admitted == wanted
+
+
+@given(seed=st.integers(0, 10**6), step=st.sampled_from([0.01, 0.1, 0.25, 0.5, 1.5, 2.5, 0.003]))
+def test_multiples_of_a_decimal_are_exact(seed: int, step: float) -> None:
+    text = RandomWalk(seed).write(grammars.compile_schema({"type": "number", "multipleOf": step}).node)
+    assert (Fraction(Decimal(text)) / Fraction(Decimal(repr(step)))).denominator == 1
+    json.loads(text)
