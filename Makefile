@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests format clean
+.PHONY: serve test lint types floors tests format bench-grammars clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -23,6 +23,12 @@ floors: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest $(ARGS)
+
+# Needs the data sets (TRAMMEL_DATA); SAMPLE=1 takes all schemas, and the better part of an hour.
+SAMPLE ?= 12
+bench-grammars: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.grammars --sample $(SAMPLE) --failures 20 $(ARGS) \
+		--vocabulary "$$(scripts/llama_sources.sh $(VENV))/models/ggml-vocab-qwen2.gguf"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,5 +1,6 @@
 """The command `trammel`."""
 
+import dataclasses
 import json
 import logging
 import sys
@@ -12,7 +13,7 @@ import uvicorn
 from pydantic import ValidationError
 
 import grammars
-from grammars import GrammarError, Report, Spacing
+from grammars import CompiledGrammar, GrammarError, Report, Spacing
 from server import __version__
 from server.settings import Settings
 
@@ -83,6 +84,8 @@ def grammar(
     spacing: Annotated[Spacing, typer.Option(help="Blanks in the JSON.")] = Spacing.COMPACT,
     closed: Annotated[bool, typer.Option(help="No keys beyond the listed ones, as for tools.")] = False,
     lark: Annotated[bool, typer.Option("--lark", help="Print llguidance's Lark instead of GBNF.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print grammar and report as one JSON object.")] = False,
+    check: Annotated[Path | None, typer.Option(help="Say whether the grammar admits the text of this file.")] = None,
 ) -> None:
     """Print the grammar of a JSON Schema, and the compile report on standard error."""
     try:
@@ -92,8 +95,28 @@ def grammar(
         _fail(f"{schema} can't be read: {error.strerror}")
     except ValueError as error:
         _fail(str(error) if isinstance(error, GrammarError) else f"{schema} is not JSON: {error}")
-    typer.echo(compiled.lark if lark else compiled.gbnf, nl=False)
-    typer.echo(_report_text(compiled.report), err=True, nl=False)
+    if check is not None:
+        _check(compiled, check)
+    elif as_json:
+        report = dataclasses.asdict(compiled.report)
+        typer.echo(json.dumps({"gbnf": compiled.gbnf, "lark": compiled.lark, "report": report}, ensure_ascii=False))
+    else:
+        typer.echo(compiled.lark if lark else compiled.gbnf, nl=False)
+        typer.echo(_report_text(compiled.report), err=True, nl=False)
+
+
+def _check(compiled: CompiledGrammar, instance: Path) -> None:
+    """Exit status 0: admitted; 1: not."""
+    try:
+        text = instance.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        _fail(f"{instance} can't be read: {error.strerror}")
+    verdict = grammars.check(compiled, text)
+    if verdict.admitted:
+        typer.echo("admitted")
+        return
+    typer.echo(f"not admitted: stopped after {text[: verdict.stopped_at]!r}, where {verdict.expected} may stand")
+    raise typer.Exit(1)
 
 
 def _settings(given: dict[str, Any]) -> Settings:

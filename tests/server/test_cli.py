@@ -46,6 +46,24 @@ def test_a_schema_that_cannot_be_compiled_is_one_line_on_standard_error(text: st
     assert "Traceback" not in result.output
 
 
+def test_grammar_and_report_come_as_json_for_programs() -> None:
+    value = json.loads(trammel("grammar", "-", "--json", text=json.dumps(SCHEMA)).stdout)
+    assert value["gbnf"].startswith("root ::= ")
+    assert {"keyword": "required", "pointer": "", "note": ""} in value["report"]["enforced"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "word"), [('{"a":1}', 0, "admitted"), ('{"a":"x"}', 1, "stopped after '{\"a\":'")]
+)
+def test_an_instance_is_checked_and_the_place_named_where_it_stops(
+    tmp_path: Path, text: str, status: int, word: str
+) -> None:
+    path = tmp_path / "instance.json"
+    path.write_text(text)
+    result = trammel("grammar", "-", "--check", str(path), text=json.dumps(SCHEMA))
+    assert (result.exit_code, word in result.stdout) == (status, True)
+
+
 def test_a_missing_schema_file_is_named() -> None:
     result = trammel("grammar", "nowhere.json")
     assert (result.exit_code, "nowhere.json can't be read" in result.stderr) == (2, True)
