@@ -1,9 +1,10 @@
 """Refuses request bodies beyond a limit, before they are in memory."""
 
+from fastapi import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.api.errors import ApiError
+from server.api.errors import translate
 
 
 class BodyLimit:
@@ -20,7 +21,7 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._limit:
-            error = self._error()
+            error = translate(self._error())
             await JSONResponse(error.body, error.status)(scope, receive, send)
             return
         received = 0
@@ -35,5 +36,6 @@ class BodyLimit:
 
         await self._app(scope, counted, send)
 
-    def _error(self) -> ApiError:
-        return ApiError(413, f"The request's body is larger than {self._limit:,} bytes.", code="request_too_large")
+    def _error(self) -> HTTPException:
+        """FastAPI passes on this kind only; any other that interrupts reading a body becomes a 400."""
+        return HTTPException(413, f"The request's body is larger than {self._limit:,} bytes.")

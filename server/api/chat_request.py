@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError as JsonSchemaError
 
 from server.api.errors import invalid
@@ -18,6 +18,7 @@ from server.api.wire import (
 )
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
+from server.chat.template import RESERVED_VARIABLES
 from server.engine.types import Sampling
 
 
@@ -35,8 +36,15 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         sampling=_sampling(body, defaults),
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         max_tokens=min(limits) if limits else None,
-        template_variables=body.chat_template_kwargs or {},
+        template_variables=_template_variables(body),
     )
+
+
+def _template_variables(body: ChatCompletionRequest) -> dict[str, Any]:
+    variables = body.chat_template_kwargs or {}
+    for name in sorted(RESERVED_VARIABLES & variables.keys()):
+        raise invalid(f"The server itself sets the template's variable '{name}'.", "chat_template_kwargs")
+    return variables
 
 
 def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
@@ -62,6 +70,8 @@ def _check_arguments(call: ToolCall, param: str) -> None:
         value = json.loads(call.arguments)
     except ValueError as error:
         raise invalid(f"The arguments of a tool call are a JSON text; this one is not: {error}.", param) from error
+    except RecursionError as error:
+        raise invalid("The arguments of this tool call are nested too deep.", param) from error
     if not isinstance(value, dict):
         raise invalid("The arguments of a tool call are the JSON text of an object.", param)
 
@@ -70,7 +80,7 @@ def _tool(tool: ToolIn, index: int) -> Tool:
     function = tool.function
     parameters: dict[str, Any] = function.parameters or {}
     param = f"tools[{index}].function.parameters"
-    if parameters.get("type", "object") != "object":
+    if parameters.get("type", "object") not in ("object", ["object"]):
         raise invalid(f"The parameters of a function are a schema of type 'object', not {parameters['type']!r}.", param)
     _check_schema(parameters, param)
     return Tool(function.name, parameters, function.description, bool(function.strict))
@@ -78,7 +88,12 @@ def _tool(tool: ToolIn, index: int) -> Tool:
 
 def _check_schema(schema: Any, param: str) -> None:
     try:
-        Draft202012Validator.check_schema(schema)
+        json.dumps(schema, allow_nan=False)
+        # Patterns are JavaScript's (\p{L}), which Python's `re` can't judge: no format is checked here.
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
+    except ValueError as error:
+        message = f"Invalid schema in {param}: NaN and Infinity are no JSON values."
+        raise invalid(message, param, "invalid_schema") from error
     except JsonSchemaError as error:
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
         raise invalid(f"Invalid schema in {param}{where}: {error.message}.", param, "invalid_schema") from error
@@ -138,7 +153,7 @@ def _sampling(body: ChatCompletionRequest, defaults: Sampling) -> Sampling:
         "top_p": body.top_p,
         "top_k": body.top_k,
         "min_p": body.min_p,
-        "repetition_penalty": body.repeat_penalty,
+        "repetition_penalty": body.repetition_penalty if body.repeat_penalty is None else body.repeat_penalty,
         "frequency_penalty": body.frequency_penalty,
         "presence_penalty": body.presence_penalty,
         "seed": None if body.seed is None else body.seed % 2**64,

@@ -10,14 +10,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
-
-from jsonschema import Draft202012Validator
+from typing import Literal
 
 from server.api.services import Services
 from server.chat.conversation import Prepared
 from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta
 from server.chat.request import ChatRequest
+from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
 from server.engine.types import Finished, FinishReason, GenerationRequest, Usage
 
@@ -97,14 +96,14 @@ class Completion:
     async def events(self, choice: int) -> AsyncIterator[ChoiceEvent]:
         """What one choice says. Raises: GenerationError, EngineStoppedError, if it breaks off."""
         parser = self.services.conversations.parser(self._prepared)
+        answer = Answer()
         async for event in self._generations[choice]:
+            for delta in parser.finish() if isinstance(event, Finished) else parser.feed(event.text):
+                answer.add(delta)
+                yield delta
             if isinstance(event, Finished):
-                for delta in parser.finish():
-                    yield delta
+                await self._validate(answer)
                 yield ChoiceFinished(_wire_reason(event.reason, parser), event.usage)
-            else:
-                for delta in parser.feed(event.text):
-                    yield delta
 
     async def answer(self, choice: int) -> Answer:
         """One choice, whole. A call that was cut short is not handed out as a call."""
@@ -112,7 +111,6 @@ class Completion:
         async for event in self.events(choice):
             answer.add(event)
         answer.calls = [call for call in answer.calls if call.is_whole]
-        self._validate(answer)
         return answer
 
     async def answers(self) -> list[Answer]:
@@ -138,13 +136,16 @@ class Completion:
             await self.cancel()
             raise
 
-    def _validate(self, answer: Answer) -> None:
+    async def _validate(self, answer: Answer) -> None:
         """What the grammar did not hold is looked at again, and said in the log."""
-        schemas: dict[str, Any] = {tool.name: tool.parameters for tool in self.request.tools}
+        if not self.widened:
+            return
+        schemas: dict[str, Schema] = {tool.name: tool.parameters for tool in self.request.tools}
         for call in answer.calls:
-            if call.name in self.widened:
-                for error in Draft202012Validator(schemas[call.name]).iter_errors(json.loads(call.arguments)):
-                    logger.warning("%s: arguments of %s: %s", self.id, call.name, error.message)
+            if call.is_whole and call.name in self.widened:
+                arguments = json.loads(call.arguments)
+                for fault in await asyncio.to_thread(find_faults, schemas[call.name], arguments):
+                    logger.warning("%s: arguments of %s: %s", self.id, call.name, fault)
 
 
 async def start_completion(services: Services, request: ChatRequest, count: int) -> Completion:

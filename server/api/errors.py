@@ -44,6 +44,7 @@ class ApiError(Exception):
     ) -> None:
         self.status = status
         self.headers = dict(headers or {})
+        message = message.encode("utf-8", "replace").decode()  # it may quote a lone surrogate of the client's
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
         super().__init__(message)
 
@@ -103,6 +104,8 @@ def install(app: FastAPI) -> None:
 
 
 def _http_error(error: HTTPException) -> ApiError:
+    if error.status_code == 413:
+        return ApiError(413, str(error.detail), code="request_too_large")
     messages = {
         404: ("Unknown request URL. See /docs for what this server answers.", "unknown_url"),
         405: ("This URL does not answer this method. See /docs for what this server answers.", "method_not_allowed"),

@@ -4,14 +4,14 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
 from server.api.errors import model_not_found
 from server.api.responses import completion_object
 from server.api.services import Services, services_of
-from server.api.stream import stream_completion
+from server.api.stream import CompletionStream
 from server.api.wire import ChatCompletionRequest
 
 CLIENT_CLOSED_REQUEST = 499
@@ -25,15 +25,12 @@ TheServices = Annotated[Services, Depends(services_of)]
 async def create_chat_completion(body: ChatCompletionRequest, request: Request, services: TheServices) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
     services.check_model(body.model)
-    chat = read_chat_request(body, services.engine.model.sampling_defaults)
+    chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
     completion = await start_completion(services, chat, body.n or 1)
     headers = _widened_header(completion)
     if body.stream:
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        events = stream_completion(completion, include_usage=include_usage)
-        return StreamingResponse(
-            events, media_type="text/event-stream", headers={"cache-control": "no-store", **headers}
-        )
+        return CompletionStream(completion, headers, include_usage=include_usage)
     return await _whole(completion, request, headers)
 
 

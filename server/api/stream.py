@@ -2,8 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from server.api.completion import ChoiceEvent, ChoiceFinished, Completion
 from server.api.errors import translate
@@ -16,11 +19,24 @@ _KEEP_ALIVE = ": keep-alive\n\n"
 _Item = tuple[int, ChoiceEvent | Exception]
 
 
-async def stream_completion(completion: Completion, *, include_usage: bool) -> AsyncIterator[str]:
-    """The choices' chunks as they come, interleaved; an error in the middle is an event, and the last one.
+class CompletionStream(StreamingResponse):
+    """Sends a completion as it comes, and cancels it when the client has gone."""
 
-    Closing the iterator, which is what happens when the client disconnects, cancels the completion.
-    """
+    def __init__(self, completion: Completion, headers: Mapping[str, str], *, include_usage: bool) -> None:
+        self._completion = completion
+        events = stream_completion(completion, include_usage=include_usage)
+        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-store", **headers})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A client may be gone before the first event is asked for; then `stream_completion` never runs."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._completion.cancel()
+
+
+async def stream_completion(completion: Completion, *, include_usage: bool) -> AsyncIterator[str]:
+    """The choices' chunks as they come, interleaved; an error in the middle is an event, and the last one."""
     writer = ChunkWriter(completion, include_usage=include_usage)
     queue: asyncio.Queue[_Item] = asyncio.Queue()
     readers = [asyncio.create_task(_read(completion, choice, queue)) for choice in range(completion.choices)]
@@ -48,7 +64,6 @@ async def stream_completion(completion: Completion, *, include_usage: bool) -> A
     finally:
         for reader in readers:
             reader.cancel()
-        await completion.cancel()
 
 
 async def _read(completion: Completion, choice: int, queue: asyncio.Queue[_Item]) -> None:

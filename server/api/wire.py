@@ -159,7 +159,9 @@ class ChatCompletionRequest(_Wire):
     min_p: float | None = Field(default=None, ge=0, le=1)
     """Ours: drop tokens less likely than this share of the likeliest."""
     repeat_penalty: float | None = Field(default=None, gt=0, le=10)
-    """Ours: divides the logits of tokens seen before."""
+    """Ours: divides the logits of tokens seen before; llama-server's name."""
+    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
+    """Ours: the same under vLLM's name."""
     chat_template_kwargs: dict[str, Any] | None = None
     """Ours: variables for the model's chat template."""
     functions: Any = None
@@ -177,7 +179,7 @@ class ChatCompletionRequest(_Wire):
     @classmethod
     def _bias_in_range(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
         for token, value in (bias or {}).items():
-            if not token.isdecimal():
+            if not (token.isascii() and token.isdecimal() and len(token) <= 10):
                 raise ValueError(f"keys are token ids, not {token!r}")
             if not -100 <= value <= 100:
                 raise ValueError("values lie between -100 and 100")

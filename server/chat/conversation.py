@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect, derive
-from server.chat.messages import Message, Tool
-from server.chat.parser import AnswerParser
+from server.chat.messages import Message, Role, Tool
+from server.chat.parser import AnswerParser, CallsAt
 from server.chat.request import ChatRequest
-from server.chat.template import ChatTemplate
+from server.chat.template import ChatTemplate, TemplateError
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -30,7 +30,7 @@ class Prepared:
 
     prompt: str
     grammar: AnswerGrammar
-    parser_finds_calls: bool
+    calls_at: CallsAt
 
 
 class Conversations:
@@ -40,21 +40,24 @@ class Conversations:
         self.template = template
         self.dialect: Dialect = derive(template)
         self._grammars = AnswerGrammars(self.dialect)
+        self._knows_developer = _shows(template, "developer")
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """May take milliseconds: call it off the event loop. Raises: SchemaError, TemplateError."""
         grammar = self._grammars.build(request)
-        return Prepared(self.prompt(request), grammar, bool(request.callable_tools))
+        return Prepared(self.prompt(request), grammar, _calls_at(request, grammar))
 
     def prompt(self, request: ChatRequest) -> str:
         """Raises: TemplateError."""
         messages, tools = request.messages, request.tools
+        if not self._knows_developer:
+            messages = tuple(replace(m, role="system") if m.role == "developer" else m for m in messages)
         if self.dialect.is_generic:
             messages, tools = self._as_plain_text(messages, tools), ()
         return self.template.render(messages, tools, **request.template_variables)
 
     def parser(self, prepared: Prepared) -> AnswerParser:
-        return AnswerParser(self.dialect, finds_calls=prepared.parser_finds_calls)
+        return AnswerParser(self.dialect, calls=prepared.calls_at)
 
     def _as_plain_text(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> tuple[Message, ...]:
         """Tools, calls and results written out for a template that knows none of them."""
@@ -75,3 +78,19 @@ class Conversations:
             calls = self.dialect.write(message.tool_calls)
             return Message(message.role, f"{message.content}\n{calls}" if message.content else calls)
         return message
+
+
+def _calls_at(request: ChatRequest, answer: AnswerGrammar) -> CallsAt:
+    """A grammar from the first token has its calls, if any, at the start."""
+    if not request.callable_tools:
+        return "nowhere"
+    return "start" if answer.constraint and answer.constraint.trigger is None else "anywhere"
+
+
+def _shows(template: ChatTemplate, role: Role) -> bool:
+    """Whether a template renders messages of a role; many know no `developer` and drop it without a word."""
+    text = "trammel probe instruction"
+    try:
+        return text in template.render([Message(role, text), Message("user", "trammel probe question")])
+    except TemplateError:
+        return False

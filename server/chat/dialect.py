@@ -17,6 +17,7 @@ from server.chat.template import ChatTemplate, TemplateError
 _NAME, _OTHER_NAME = "trammel_probe_one", "trammel_probe_two"
 _ARGUMENTS = {"probe_key": "probe_value", "probe_number": 7}
 _CONTENT = "trammel probe content"
+_ID = "call00001"
 _USER = Message("user", "trammel probe question")
 
 
@@ -88,6 +89,8 @@ def _derive(template: ChatTemplate) -> Dialect:
     else:
         raise _UnreadableError
     middle, suffix = rest.split(arguments)
+    if _ID in prefix + middle + suffix:  # an id in every call would be written as a constant
+        raise _UnreadableError
     dialect = Dialect(prefix.lstrip(), middle, suffix, "", spacing)
     if not dialect.trigger or not suffix:
         raise _UnreadableError
@@ -105,7 +108,7 @@ def _separator(template: ChatTemplate, dialect: Dialect) -> str:
 
 def _calls_text(template: ChatTemplate, *names: str) -> str:
     """What an assistant's turn of calls looks like between the generation prompt and the end of the turn."""
-    calls = tuple(ToolCall(name, json.dumps(_ARGUMENTS), "call00001") for name in names)
+    calls = tuple(ToolCall(name, json.dumps(_ARGUMENTS), _ID) for name in names)
     tools = [Tool(name, {"type": "object", "properties": {}}, "A probe.") for name in names]
     begin = template.render([_USER], tools)
     plain = template.render([_USER, Message("assistant", _CONTENT)], tools, add_generation_prompt=False)

@@ -37,17 +37,18 @@ class CallEnd:
 
 
 Delta = ContentDelta | CallStart | CallDelta | CallEnd
+CallsAt = Literal["anywhere", "start", "nowhere"]
 _State = Literal["content", "prefix", "name", "middle", "arguments", "suffix", "between"]
 
 
 class AnswerParser:
     """Feed it text in pieces of any size; the deltas' sum does not depend on the pieces."""
 
-    def __init__(self, dialect: Dialect, *, finds_calls: bool = True) -> None:
-        """`finds_calls` False takes everything as content (`tool_choice: none`)."""
+    def __init__(self, dialect: Dialect, *, calls: CallsAt = "anywhere") -> None:
+        """`calls`: where they may begin. What a grammar holds to a format may quote a trigger that is none."""
         self._dialect = dialect
         self._state: _State = "content"
-        self._finds_calls = finds_calls
+        self._calls_at: CallsAt = calls
         self._text = ""
         """Not decided yet."""
         self._scanner = _JsonScanner()
@@ -87,7 +88,10 @@ class AnswerParser:
 
     def _content(self, deltas: list[Delta]) -> bool:
         trigger = self._dialect.trigger
-        found = self._text.find(trigger) if self._finds_calls else -1
+        if self._calls_at == "start" and not trigger.startswith(self._text[: len(trigger)]):
+            self._calls_at = "nowhere"
+        finds_calls = self._calls_at != "nowhere"
+        found = self._text.find(trigger) if finds_calls else -1
         if found >= 0:
             before = self._text[:found].rstrip()
             if before:
@@ -95,7 +99,7 @@ class AnswerParser:
             self._text = self._text[found:]
             self._state = "prefix"
             return True
-        held = _held_length(self._text, trigger) if self._finds_calls else 0
+        held = _held_length(self._text, trigger) if finds_calls else 0
         sure, self._text = self._text[: len(self._text) - held], self._text[len(self._text) - held :]
         if sure:
             deltas.append(ContentDelta(sure))

@@ -17,6 +17,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from server.chat.messages import Message, Tool
 
+RESERVED_VARIABLES = frozenset(("self", "messages", "tools", "add_generation_prompt", "bos_token", "eos_token"))
+"""What `render` sets itself; a caller's variables have other names."""
+
 
 class TemplateError(ValueError):
     """The template could not be read or refused these messages; the text says why."""

@@ -73,6 +73,14 @@ def test_every_form_of_tool_choice_is_read(fields: dict[str, Any], choice: ToolC
             "messages[0].tool_calls[0].function.arguments",
         ),
         (
+            {"messages": [{"role": "assistant", "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a":' + "[" * 100_000}}]}]},
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+        ({"tools": [tool_with({"type": "object", "const": float("nan")})]}, "tools[0].function.parameters"),
+        ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
+        ({"chat_template_kwargs": {"self": 1}}, "chat_template_kwargs"),
+        (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 7}}}},
             "response_format.json_schema.schema",
         ),
@@ -96,6 +104,7 @@ def test_what_does_not_fit_together_is_refused_by_field(fields: dict[str, Any], 
         {"stop": ["a"] * 5},
         {"logit_bias": {"x": 1}},
         {"logit_bias": {"1": 101}},
+        {"logit_bias": {"9" * 5000: 1}},
         {"max_tokens": 0},
         {"tool_choice": "maybe"},
         {"response_format": {"type": "xml"}},
@@ -111,6 +120,15 @@ def test_what_does_not_fit_together_is_refused_by_field(fields: dict[str, Any], 
 def test_unknown_values_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read(**fields)
+
+
+def test_a_pattern_of_javascripts_is_no_mistake() -> None:
+    assert read(tools=[tool_with({"type": "object", "properties": {"a": {"pattern": r"^\p{L}+$"}}})]).tools
+
+
+def test_the_repetition_penalty_has_two_names() -> None:
+    assert read(repetition_penalty=1.2).sampling == read(repeat_penalty=1.2).sampling
+    assert read(repeat_penalty=1.2).sampling.repetition_penalty == 1.2
 
 
 def test_unknown_fields_are_accepted() -> None:

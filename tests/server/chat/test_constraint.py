@@ -91,14 +91,14 @@ def test_the_generic_dialect_is_spaced(model: Model) -> None:
 
 
 def test_a_strict_tool_that_cannot_be_held_is_refused_by_field() -> None:
-    tool = Tool("f", {"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}}, strict=True)
-    with pytest.raises(SchemaError, match="pattern") as caught:
+    tool = Tool("f", {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}, strict=True)
+    with pytest.raises(SchemaError, match="uniqueItems") as caught:
         GRAMMARS.build(replace(BASE, tools=(WEATHER, tool), tool_choice=ToolChoice("auto")))
     assert caught.value.param == "tools[1].function.parameters"
 
 
 def test_a_tool_that_is_not_strict_is_widened_and_says_so() -> None:
-    tool = Tool("f", {"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}})
+    tool = Tool("f", {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}})
     answer = GRAMMARS.build(replace(BASE, tools=(tool,), tool_choice=ToolChoice("auto")))
     assert [name for name, _ in answer.widened] == ["f"]
 

@@ -38,3 +38,9 @@ def test_a_template_without_tools_gets_the_generic_dialect() -> None:
 def test_a_form_that_cannot_be_read_off_gets_the_generic_dialect() -> None:
     source = "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{{ m.tool_calls | length }}{% endfor %}"
     assert derive(ChatTemplate(source)) is GENERIC
+
+
+def test_a_form_with_ids_in_its_calls_is_not_taken_for_one_with_a_constant() -> None:
+    source = OURS.source.replace("+ '}</tool_call>'", "+ ',\"id\":\"' + call.id + '\"}</tool_call>'")
+    assert source != OURS.source
+    assert derive(ChatTemplate(source)) is GENERIC

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.chat.dialect import GENERIC, Dialect, derive
 from server.chat.messages import ToolCall
-from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta
+from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallsAt, CallStart, ContentDelta, Delta
 
 from .templates import HERMES, OURS
 
@@ -25,9 +25,9 @@ _CONTENT = st.text("ab <>t\n", max_size=12).map(str.rstrip).filter(lambda text: 
 
 
 def parse(
-    dialect: Dialect, text: str, cuts: list[int], *, finds_calls: bool = True
+    dialect: Dialect, text: str, cuts: list[int], *, calls_at: CallsAt = "anywhere"
 ) -> tuple[str, list[tuple[str, str]]]:
-    parser = AnswerParser(dialect, finds_calls=finds_calls)
+    parser = AnswerParser(dialect, calls=calls_at)
     edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
     deltas: list[Delta] = []
     for begin, end in pairwise(edges):
@@ -76,4 +76,12 @@ def test_a_torso_of_a_call_is_no_content() -> None:
 
 def test_where_no_calls_are_allowed_a_call_is_just_text() -> None:
     text = '<tool_call>{"name":"f","arguments":{}}</tool_call>'
-    assert parse(DIALECTS[0], text, [3, 9], finds_calls=False) == (text, [])
+    assert parse(DIALECTS[0], text, [3, 9], calls_at="nowhere") == (text, [])
+
+
+@given(cuts=st.lists(st.integers(0, 80), max_size=20))
+def test_a_call_quoted_in_formatted_text_is_text(cuts: list[int]) -> None:
+    call = '<tool_call>{"name":"f","arguments":{}}</tool_call>'
+    text = json.dumps({"said": call})
+    assert parse(DIALECTS[0], text, cuts, calls_at="start") == (text, [])
+    assert parse(DIALECTS[0], call, cuts, calls_at="start") == ("", [("f", "{}")])
