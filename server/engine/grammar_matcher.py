@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
 from numpy.typing import NDArray
 
@@ -16,6 +16,10 @@ from server.engine.errors import GenerationError, InvalidGrammarError
 from server.engine.types import Constraint
 
 TokenIds = NDArray[np.int64]
+_LIMITS = LLParserLimits(
+    max_items_in_row=20_000, step_max_items=500_000, initial_lexer_fuel=5_000_000, step_lexer_fuel=1_000_000
+)
+"""Five to ten times llguidance's own, which the largest real schemas exceed."""
 
 
 class GrammarMatcher:
@@ -90,7 +94,7 @@ class GrammarCache:
             lark = constraint.lark if constraint.lark is not None else gbnf_to_lark(constraint.gbnf)
         except (GbnfToLarkError, ValueError, IndexError) as error:
             raise InvalidGrammarError(f"The grammar can't be read as GBNF: {_first_line(str(error))}") from error
-        matcher = LLMatcher(self._tokenizer, lark, log_level=0)
+        matcher = LLMatcher(self._tokenizer, lark, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise InvalidGrammarError(f"The grammar can't be compiled: {_first_line(matcher.get_error())}")
         return matcher
