@@ -1,4 +1,4 @@
-"""`python -m benchmarks.grammars`: runs the benchmark and prints the table of issue 3."""
+"""`python -m benchmarks.grammars`: judges compilers on public schemas and prints one table."""
 
 import argparse
 import json
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.grammars.corpus import find, maskbench, suite
+from benchmarks.grammars.corpus import maskbench, suite
 from benchmarks.grammars.engines import ENGINES, load_tokenizer
 from benchmarks.grammars.judge import Judge, Verdict
+from training.corpus.archives import find_corpus
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     judge = Judge(load_tokenizer(options.vocabulary))
     names = options.engines.split(",")
-    folder = find("json-schema-test-suite" if options.suite else "maskbench-half", options.data)
+    folder = find_corpus("json-schema-test-suite" if options.suite else "maskbench-half", options.data)
     cases = list(suite(folder) if options.suite else maskbench(folder, options.sample))
     verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
     for number, case in enumerate(cases):

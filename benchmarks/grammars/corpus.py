@@ -1,8 +1,6 @@
-"""The data: MaskBench's schemas and instances, and JSON Schema's own test suite, unpacked outside of the repository."""
+"""The data: MaskBench's schemas and instances, and JSON Schema's own test suite."""
 
 import json
-import os
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +14,6 @@ class Case:
     name: str
     schema: Any
     instances: tuple[tuple[Any, bool], ...]
-
-
-def find(name: str, data: Path | None) -> Path:
-    """The folder of a data set; its archive is unpacked into the user's cache. Raises: FileNotFoundError."""
-    root = data or Path(os.environ.get("TRAMMEL_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
-    if (root / name).is_dir():
-        return root / name
-    archive = root / f"{name}.tar.xz"
-    if not archive.is_file():
-        raise FileNotFoundError(f"neither {root / name} nor {archive} is there; set TRAMMEL_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trammel" / "data"
-    if not (cache / name).is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive) as tar:
-            tar.extractall(cache, filter="data")
-    return cache / name
 
 
 def maskbench(folder: Path, every: int) -> Iterator[Case]:
