@@ -15,6 +15,9 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
 
 _SECONDS = 0.5
+_DEEPEST = 50
+"""References inside references. Python's own limit comes at about 100, and hitting it inside the library's Rust parts
+is a panic that no `except Exception` catches."""
 _TIMED = ("$ref", "$dynamicRef", "uniqueItems", "unevaluatedItems")
 """Keywords of the library's whose work can grow beyond the schema's own size."""
 
@@ -44,6 +47,7 @@ class _Checks:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._end = time.monotonic() + _SECONDS
+        self._depth = 0
 
     def validator(self) -> Any:
         checks: dict[str, Any] = {keyword: self._in_time(keyword) for keyword in _TIMED}
@@ -69,7 +73,13 @@ class _Checks:
 
         def check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
             self._seconds_left()
-            return check_keyword(validator, value, instance, schema)
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise RecursionError(f"references nest more than {_DEEPEST} deep")
+            try:
+                yield from check_keyword(validator, value, instance, schema) or ()
+            finally:
+                self._depth -= 1
 
         return check
 
