@@ -72,9 +72,10 @@ class AnswerGrammars:
         constraint = None
         if calls is not None and (request.tool_choice.mode == "required" or text is None):
             is_lazy = request.tool_choice.mode == "auto"
-            constraint = _constraint(calls, self._dialect.trigger if is_lazy else None)
+            constraint = _constraint(calls, self._dialect.trigger if is_lazy else None, "tools")
         elif text is not None:
-            constraint = _constraint(text.node if calls is None else grammars.choice(calls, text.node), None)
+            node = text.node if calls is None else grammars.choice(calls, text.node)
+            constraint = _constraint(node, None, "response_format")
         return AnswerGrammar(constraint, widened)
 
     def _calls(self, fragments: dict[str, Fragment], *, parallel: bool) -> Node:
@@ -116,9 +117,13 @@ def _format_fragment(wanted: ResponseFormat) -> Fragment | None:
         raise SchemaError("response_format.json_schema.schema", error) from error
 
 
-def _constraint(node: Node, trigger: str | None) -> Constraint:
+def _constraint(node: Node, trigger: str | None, param: str) -> Constraint:
+    """Written out here, because that is where a grammar that is too large shows."""
     compiled = grammars.emit(node)
-    return Constraint(compiled.gbnf, compiled.lark, trigger)
+    try:
+        return Constraint(compiled.gbnf, compiled.lark, trigger)
+    except GrammarError as error:
+        raise SchemaError(param, error) from error
 
 
 def _quoted(name: str) -> str:

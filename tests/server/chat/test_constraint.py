@@ -105,3 +105,11 @@ def test_a_tool_that_is_not_strict_is_widened_and_says_so() -> None:
 
 def test_the_same_request_is_compiled_once() -> None:
     assert GRAMMARS.build(choosing("required")) is GRAMMARS.build(choosing("required"))
+
+
+def test_tools_whose_grammar_is_too_large_are_refused_by_field() -> None:
+    item = {"type": "object", "properties": {f"key_{n}": {"const": f"{n}" * 200} for n in range(400)}}
+    tools = tuple(Tool(f"tool_{n}", {"properties": {f"{m}": item for m in range(30)}}) for n in range(12))
+    with pytest.raises(SchemaError, match="tools") as caught:
+        GRAMMARS.build(replace(BASE, tools=tools, tool_choice=ToolChoice("auto")))
+    assert caught.value.param.startswith("tools")
