@@ -15,6 +15,10 @@ ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "trammel-tiny.gguf"
 
 
+QUIET = ("--log-level", "warning", "--threads", "1")
+"""One thread: llama.cpp's threads spin while they wait for each other, which is very slow beside other work."""
+
+
 class ServerProcess:
     """`trammel serve` with the given flags."""
 
@@ -58,7 +62,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_server(*flags: str) -> Iterator[ServerProcess]:
-    server = ServerProcess("--log-level", "warning", *flags)
+    server = ServerProcess(*QUIET, *flags)
     try:
         server.wait_until_ready()
         yield server
@@ -79,7 +83,7 @@ def start_server() -> Iterator[Callable[..., ServerProcess]]:
     started: list[ServerProcess] = []
 
     def start(*flags: str) -> ServerProcess:
-        server = ServerProcess("--log-level", "warning", *flags)
+        server = ServerProcess(*QUIET, *flags)
         started.append(server)
         server.wait_until_ready()
         return server

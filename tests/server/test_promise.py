@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -11,6 +12,7 @@ from jsonschema import Draft202012Validator
 from tests.grammars.schemas import OBJECT_SCHEMAS
 
 
+@pytest.mark.timeout(400)
 @seed(20_261_120)
 @settings(
     max_examples=200, deadline=None, phases=[Phase.generate],

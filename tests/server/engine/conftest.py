@@ -22,7 +22,7 @@ def model() -> Iterator[Model]:
 
 @asynccontextmanager
 async def running_engine(model: Model, **settings: int) -> AsyncIterator[Engine]:
-    engine = Engine(model, EngineSettings(**settings))
+    engine = Engine(model, EngineSettings(threads=1, **settings))
     engine.start()
     try:
         yield engine
