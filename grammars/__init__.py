@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from grammars.checking import Verdict, check
-from grammars.compiler import Compiler, Fragment, Options
+from grammars.compiler import Compiler, Fragment
 from grammars.emit import CompiledGrammar, emit
 from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.json_text import AnyJson, Spacing
+from grammars.options import Options
 from grammars.report import Entry, Report, merge
 from grammars.tree import Node, choice, literal, optional, repeat, sequence
 
@@ -47,29 +48,37 @@ __all__ = [
 
 
 def compile_schema(
-    schema: Any, *, strict: bool = True, spacing: Spacing = Spacing.COMPACT, closed: bool = False
+    schema: Any,
+    *,
+    strict: bool = True,
+    spacing: Spacing = Spacing.COMPACT,
+    closed: bool = False,
+    openapi: bool = False,
 ) -> Fragment:
     """Compile a schema to a tree.
 
     `strict` refuses what can't be enforced; without it the grammar admits more, and the report says where.
     `closed` gives objects that list `properties` no others, unless they say `additionalProperties`.
+    `openapi` reads OpenAPI 3.0's `nullable` and formats.
     Raises: UnsupportedSchema, UnsatisfiableSchema, InvalidSchema, LimitExceeded.
     """
-    try:
-        return Compiler(schema, Options(strict, spacing, closed)).compile()
-    except RecursionError as error:
-        raise LimitExceeded("the schema is nested too deep") from error
+    return _fragment(schema, Options(strict, spacing, closed, openapi))
 
 
 def compile(  # noqa: A001 - `grammars.compile` reads as it should
-    schema: Any, *, strict: bool = True, spacing: Spacing = Spacing.COMPACT, closed: bool = False
+    schema: Any,
+    *,
+    strict: bool = True,
+    spacing: Spacing = Spacing.COMPACT,
+    closed: bool = False,
+    openapi: bool = False,
 ) -> CompiledGrammar:
     """The grammar of one schema, from a cache if its content was compiled before. Raises: as `compile_schema`."""
     try:
         text = json.dumps(schema)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidSchema(f"the schema is not JSON: {error}") from error
-    return _compile_text(text, strict, spacing, closed)
+    return _compile_text(text, Options(strict, spacing, closed, openapi))
 
 
 def content_hash(*parts: Any) -> str:
@@ -88,6 +97,13 @@ def json_object(spacing: Spacing = Spacing.COMPACT) -> Node:
 
 
 @lru_cache(maxsize=1024)
-def _compile_text(text: str, strict: bool, spacing: Spacing, closed: bool) -> CompiledGrammar:
-    fragment = compile_schema(json.loads(text), strict=strict, spacing=spacing, closed=closed)
+def _compile_text(text: str, options: Options) -> CompiledGrammar:
+    fragment = _fragment(json.loads(text), options)
     return emit(fragment.node, fragment.report)
+
+
+def _fragment(schema: Any, options: Options) -> Fragment:
+    try:
+        return Compiler(schema, options).compile()
+    except RecursionError as error:
+        raise LimitExceeded("the schema is nested too deep") from error

@@ -11,6 +11,14 @@ from typing import Any
 
 from grammars.emit import CompiledGrammar
 
+ENGINE_LIMITS = {
+    "max_items_in_row": 20_000,
+    "step_max_items": 500_000,
+    "initial_lexer_fuel": 5_000_000,
+    "step_lexer_fuel": 1_000_000,
+}
+"""For llguidance's `LLParserLimits`: five to ten times its own, which the largest real schemas exceed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -26,10 +34,10 @@ class Verdict:
 
 def check(grammar: CompiledGrammar, text: str) -> Verdict:
     """Whether the grammar admits exactly this text. Raises: ValueError if the grammar can't be run."""
-    from llguidance import LLMatcher
+    from llguidance import LLMatcher, LLParserLimits
 
     tokenizer = _bytes()
-    matcher = LLMatcher(tokenizer, grammar.lark, log_level=0)
+    matcher = LLMatcher(tokenizer, grammar.lark, log_level=0, limits=LLParserLimits(**ENGINE_LIMITS))
     if matcher.is_error():
         raise ValueError(matcher.get_error().strip().split("\n", 1)[0])
     data = text.encode()

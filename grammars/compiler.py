@@ -10,9 +10,11 @@ from typing import Any
 
 from grammars.arrays import array_node
 from grammars.decimals import number_node
+from grammars.demands import Demands, Way
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.json_text import BOOLEAN, NULL, AnyJson, Punctuation, Spacing, canonical, word
 from grammars.objects import Member, object_node
+from grammars.options import Options
 from grammars.reader import Reader
 from grammars.report import Report, ReportBuilder
 from grammars.shapes import Items, Members, Shape
@@ -25,18 +27,6 @@ _DEEPEST = 120
 """Schemas nested deeper than this are refused: no person wrote them, and recursion has its limits."""
 _MOST_KEYS = 12_000
 """Keys over all objects of a grammar, each object's alternatives counted apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a schema is read."""
-
-    strict: bool = True
-    """Refuse what can't be enforced. Otherwise admit more and say so in the report."""
-    spacing: Spacing = Spacing.COMPACT
-    closed: bool = False
-    """Objects that list `properties` and don't mention additional ones get none. A subset of what the schema allows,
-    and what the writer of a tool's parameters means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +46,7 @@ class Compiler:
         self._whole_fractions = options.spacing is Spacing.FLEXIBLE
         self._any = AnyJson(options.spacing)
         self._report = ReportBuilder()
-        self._reader = Reader(document, self._report, strict=options.strict, closed=options.closed)
+        self._reader = Reader(document, self._report, options)
         self._arena = self._reader.arena
         self._strict = options.strict
         self._nodes: dict[Term, Node] = {self._arena.any: self._any.value, self._arena.nothing: NEVER}
@@ -144,41 +134,26 @@ class Compiler:
         self._written_keys += len(names)
         if self._written_keys > _MOST_KEYS:
             raise LimitExceeded(f"the grammar would have more than {_MOST_KEYS:,} object keys", pointer)
-        written: list[Member] = []
-        for name in names:
-            is_required = name in members.required
-            value = self._node(members.term_of(name, self._arena))
-            if value == NEVER:
-                if is_required:
-                    return NEVER
-            else:
-                written.append(Member(name, value, is_required))
-        if (
-            not names
-            and members.low == 0
-            and members.high is None
-            and not members.some
-            and _is_free(members, self._arena.any)
-        ):
+        if not names and _is_free(members, self._arena.any):
             return self._any.object
         reserved = words_text(names) if names else None
-        extra = choice(*(self._further(text, term, reserved, names) for text, term in members.classes))
-        last: Node = NEVER
-        if members.some:
-            if len(members.some) > 1:
-                raise Inexpressible("several members that must be there")
-            text, term = members.some[0]
-            lasts = []
-            for other, condition in members.classes:
-                met = text.meet(other)
-                if met is not None:
-                    lasts.append(self._further(met, self._arena.all_of(term, condition), reserved, names))
-            last = choice(*lasts)
-            if last == NEVER:
+
+        def further(text: Text, term: Term) -> Node:
+            return self._further(text, term, reserved, names)
+
+        demands = Demands(members, self._arena, further) if members.some else None
+        written: list[Member] = []
+        for name in names:
+            term = members.term_of(name, self._arena)
+            ways = (Way(self._node(term)),) if demands is None else demands.ways(name, term, self._node)
+            if ways and ways[-1].value != NEVER:
+                written.append(Member(name, ways, name in members.required))
+            elif name in members.required:
                 return NEVER
-        self._may_be_dead = self._may_be_dead or members.low > 0 or members.high is not None
+        extra = choice(*(further(text, term) for text, term in members.classes))
+        self._may_be_dead = self._may_be_dead or members.low > 0 or members.high is not None or demands is not None
         try:
-            return object_node(written, extra, self._signs, members.low, members.high, last)
+            return object_node(written, extra, self._signs, members.low, members.high, demands)
         except Inexpressible as error:
             self._reader.give_up("minProperties", pointer, str(error))
             return object_node(written, extra, self._signs)
@@ -215,7 +190,9 @@ class Compiler:
 
 
 def _is_free(members: Members, any_term: Term) -> bool:
-    return len(members.classes) == 1 and members.classes[0][0].is_any and members.classes[0][1] is any_term
+    """Whether it is any object, if no key is named."""
+    is_counted = members.low > 0 or members.high is not None or bool(members.some)
+    return not is_counted and [(t.is_any, term) for t, term in members.classes] == [(True, any_term)]
 
 
 def _boolean(shape: Shape) -> Node:
@@ -237,4 +214,4 @@ def _keyword(term: Term) -> str:
     return next(iter(schema), "schema")
 
 
-__all__ = ["Compiler", "Fragment", "GrammarError", "Options"]
+__all__ = ["Compiler", "Fragment", "GrammarError"]

@@ -1,6 +1,6 @@
 """docs/json-schema.md, written from the compiler's own table of keywords; a test holds the two together."""
 
-from grammars.formats import FORMATS
+from grammars.formats import FORMATS, OPENAPI_FORMATS
 from grammars.keywords import KEYWORDS
 
 _START = """# JSON Schema in Trammel's grammars
@@ -20,7 +20,8 @@ Where a condition doesn't hold, the keyword is refused in strict mode and checke
 
 ## Formats
 
-Enforced: {formats}. All others are annotations, as the specification has it (validation §7.2.1). A format is enforced
+Enforced: {formats}, and in OpenAPI's reading (`openapi=True`, which the server uses for tools) {openapi_formats}. All
+others are annotations, as the specification has it (validation §7.2.1). A format is enforced
 as an assertion: branches of `oneOf` that differ in their formats count as disjoint. Under `not` a format is
 refused, for there the two readings of the keyword contradict each other.
 
@@ -50,7 +51,8 @@ def document() -> str:
     """The whole page."""
     rows = [f"| `{name}` | {keyword.fate} | {keyword.note} |\n" for name, keyword in KEYWORDS.items()]
     formats = ", ".join(f"`{name}`" for name in FORMATS)
-    return _START + "".join(rows) + _END.format(formats=formats)
+    openapi_formats = ", ".join(f"`{name}`" for name in OPENAPI_FORMATS)
+    return _START + "".join(rows) + _END.format(formats=formats, openapi_formats=openapi_formats)
 
 
 if __name__ == "__main__":

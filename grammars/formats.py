@@ -84,18 +84,20 @@ FORMATS: dict[str, str] = {
     "regex": _REGEX,
     "json-pointer": r"(/([^~/]|~[01])*)*",
     "relative-json-pointer": r"(0|[1-9]\d*)(#|(/([^~/]|~[01])*)+)",
-    "byte": r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
 }
 """Format names and the expressions that whole strings must match. Sources: RFC 3339, 5321, 1123, 2673, 4291, 3986,
-4122, 6901, relative-json-pointer draft, RFC 4648."""
-FORMATS["base64"] = FORMATS["byte"]
+4122, 6901, relative-json-pointer draft."""
+_BASE64 = r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+OPENAPI_FORMATS = {"byte": _BASE64, "base64": _BASE64}
+"""Formats that only OpenAPI defines. Sources: OpenAPI 3.0.3, data types; RFC 4648."""
 
 
 @lru_cache(maxsize=64)
-def format_text(name: str) -> Text | None:
+def format_text(name: str, openapi: bool) -> Text | None:
     """The strings of a format; None for a format that isn't enforced."""
-    if name not in FORMATS:
+    expression = FORMATS.get(name) or (OPENAPI_FORMATS.get(name) if openapi else None)
+    if expression is None:
         return None
-    (condition,) = read_pattern(f"^({FORMATS[name]})$")
+    (condition,) = read_pattern(f"^({expression})$")
     high = 253 if name == "hostname" else None
     return Text(0, high, condition.accept, condition.reject, condition.accept)

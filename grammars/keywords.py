@@ -44,7 +44,9 @@ KEYWORDS: dict[str, Keyword] = {
     "minLength": Keyword("enforced", "code points"),
     "maxLength": Keyword("enforced", "code points"),
     "pattern": Keyword("enforced when", "it needs no back reference, look-behind or word boundary"),
-    "format": Keyword("enforced when", "the format is known; unknown formats are annotations"),
+    "format": Keyword(
+        "enforced when", "the format is known; unknown formats, and OpenAPI's unless asked for, are annotations"
+    ),
     "minimum": Keyword("enforced"),
     "maximum": Keyword("enforced"),
     "exclusiveMinimum": Keyword("enforced", "a boolean is read as in draft 4"),
@@ -65,7 +67,9 @@ KEYWORDS: dict[str, Keyword] = {
     "$anchor": Keyword("annotation"),
     "$defs": Keyword("annotation"),
     "definitions": Keyword("annotation"),
-    "nullable": Keyword("annotation", "null is admitted only where type says so"),
+    "nullable": Keyword(
+        "enforced when", "OpenAPI's reading is asked for and it stands beside type; else an annotation"
+    ),
     **dict.fromkeys(
         [
             "title",

@@ -5,7 +5,7 @@ Order matters: keys of objects come in the order in which the schema's keywords 
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +14,7 @@ from typing import Any
 from grammars.errors import Inexpressible, InvalidSchema, UnsupportedSchema
 from grammars.formats import format_text
 from grammars.keywords import ASSERTIONS, KEYWORDS, TYPES
+from grammars.options import Options
 from grammars.patterns import PatternError, read_pattern
 from grammars.references import References, child
 from grammars.report import Entry, ReportBuilder
@@ -50,6 +51,8 @@ _MEMBER_KEYWORDS = frozenset(
     ]
 )
 _BASE = _TEXT_KEYWORDS | _NUMBER_KEYWORDS | _ITEM_KEYWORDS | _MEMBER_KEYWORDS | {"type"}
+_NAMING = frozenset(["$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "enum", "const"])
+_REFERRING = frozenset(["if", "not", "dependencies", "dependentRequired", "dependentSchemas"])
 _MOST_BRANCHES = 200
 ANY_TEXTS = (Text(),)
 
@@ -57,12 +60,11 @@ ANY_TEXTS = (Text(),)
 class Reader:
     """Reads the schemas of one document."""
 
-    def __init__(self, document: Any, report: ReportBuilder, *, strict: bool, closed: bool) -> None:
+    def __init__(self, document: Any, report: ReportBuilder, options: Options) -> None:
         self.arena = Arena(self.read)
         self._references = References(document)
         self._report = report
-        self._strict = strict
-        self._closed = closed
+        self._options = options
         draft = _draft(document)
         self._ref_stands_alone = draft is not None and draft <= 7  # draft 7, core §8.3
         self._unknown_then = frozenset(["if", "then", "else"]) if draft is not None and draft < 7 else frozenset()
@@ -97,12 +99,11 @@ class Reader:
         has_base = False
         if self._ref_stands_alone and "$ref" in schema:
             schema = {"$ref": schema["$ref"]}
-        for keyword in schema:
+        for keyword in _in_order(schema):
             if keyword in self._unknown_then:
                 continue
             self._note(keyword, pointer)
             if keyword in _BASE:
-                # the shape stands where the first keyword is that names keys or, failing that, any of its own
                 if not has_base:
                     has_base = True
                     terms.append(self._base(schema, pointer))
@@ -111,21 +112,11 @@ class Reader:
                     terms.append(self._combining[keyword](schema, pointer))
                 except Inexpressible as error:
                     terms.append(self.give_up(keyword, pointer, str(error)))
-        if "type" in schema and len(terms) > 1 and "properties" in schema:
-            terms = self._in_order(schema, terms)
         return self.arena.all_of(*terms)
-
-    def _in_order(self, schema: Mapping[str, Any], terms: list[Term]) -> list[Term]:
-        """`type` often comes first; what counts for the order of keys is where `properties` stands."""
-        ordered = [k for k in schema if k in _BASE or k in self._combining]
-        first_base = next(i for i, k in enumerate(ordered) if k in _BASE)
-        before = sum(k in self._combining for k in ordered[: ordered.index("properties")])
-        others = [*terms[:first_base], *terms[first_base + 1 :]]
-        return [*others[:before], terms[first_base], *others[before:]]
 
     def give_up(self, keyword: str, pointer: str, reason: str) -> Term:
         """Refuse a keyword, or leave it to validation."""
-        if self._strict:
+        if self._options.strict:
             raise UnsupportedSchema(keyword, pointer, reason)
         self._report.enforced.pop(Entry(keyword, pointer), None)
         self._report.widened[Entry(keyword, pointer, reason)] = None
@@ -133,7 +124,7 @@ class Reader:
 
     def _note(self, keyword: str, pointer: str) -> None:
         known = KEYWORDS.get(keyword)
-        if keyword in ASSERTIONS:
+        if keyword in ASSERTIONS and (keyword != "nullable" or self._options.openapi):
             if Entry(keyword, pointer) not in self._report.enforced:
                 self._report.enforced[Entry(keyword, pointer)] = None
         else:
@@ -145,6 +136,8 @@ class Reader:
     def _base(self, schema: Mapping[str, Any], pointer: str) -> Term:
         whole = self._whole
         names = _types(schema, pointer)
+        if self._options.openapi and schema.get("nullable") is True and "type" in schema:
+            names.add("null")
         shape = Shape(
             "null" in names,
             frozenset([True, False]) if "boolean" in names else frozenset(),
@@ -199,7 +192,7 @@ class Reader:
         if "pattern" in schema:
             texts = self._patterned(texts, _expect(schema, "pattern", str, pointer), "pattern", pointer)
         if "format" in schema:
-            form = format_text(schema["format"]) if isinstance(schema["format"], str) else None
+            form = format_text(schema["format"], self._options.openapi) if isinstance(schema["format"], str) else None
             if form is None:
                 self._report.enforced.pop(Entry("format", pointer), None)
                 self._report.annotations[Entry("format", pointer, "not an enforced format")] = None
@@ -282,7 +275,7 @@ class Reader:
             if not self._has_other_applicators(schema):
                 return self.site(schema["unevaluatedProperties"], child(pointer, "unevaluatedProperties"))
             return self.give_up("unevaluatedProperties", pointer, "other keywords beside it may evaluate properties")
-        if self._closed and "properties" in schema and "patternProperties" not in schema:
+        if self._options.closed and "properties" in schema and "patternProperties" not in schema:
             self._report.narrowed[Entry("properties", pointer, "only the listed properties")] = None
             return self.arena.nothing
         return self.arena.any
@@ -462,6 +455,17 @@ class Reader:
 
     def _object_constant(self, value: dict[str, Any], pointer: str) -> Members:
         return Members({k: self._constants([v], pointer) for k, v in value.items()}, tuple(value), ())
+
+
+def _in_order(schema: Mapping[str, Any]) -> Iterable[str]:
+    """Keys come as the keywords name them; keywords that only speak of keys that are named elsewhere go last."""
+    if "properties" not in schema or (_NAMING.isdisjoint(schema) and _REFERRING.isdisjoint(schema)):
+        return schema
+    found = list(schema)
+    place = found.index("properties")
+    before = [k for k in found[:place] if k in _NAMING]
+    last = [k for k in found if k in _REFERRING]
+    return [*before, "properties", *(k for k in found if k not in {*before, "properties", *last}), *last]
 
 
 def _draft(document: Any) -> int | None:

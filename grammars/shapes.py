@@ -11,7 +11,7 @@ from math import ceil, floor, gcd, lcm
 from typing import TYPE_CHECKING, Protocol
 
 from grammars.errors import Inexpressible
-from grammars.texts import Text
+from grammars.texts import Text, words_text
 
 if TYPE_CHECKING:
     from grammars.terms import Term
@@ -141,7 +141,7 @@ class Members:
     """Objects: named properties in order, and classes of other keys with what their values must satisfy.
 
     A key that is neither named nor in a class is forbidden; one in several classes may take a value of any of them.
-    `some`: a further member that must be there, of that class and with such a value.
+    `some`: for each, there is a member, named or not, with such a key and such a value.
     """
 
     named: Mapping[str, "Term"]
@@ -192,13 +192,16 @@ class Members:
             options.append(Members({}, (), everything, high=self.low - 1))
         if self.high is not None:
             options.append(Members({}, (), everything, low=self.high + 1))
-        if self.some:
-            raise Inexpressible("the complement of a member that must be there")
-        named = dict.fromkeys(self.named, logic.any)
+        unnamed = Text(reject=words_text(self.named).accept) if self.named else Text()
         for text, term in self.classes:
-            if term is not logic.any:
-                options.append(Members(named, (), everything, some=((text, logic.not_(term)),)))
-        options += [Members(named, (), everything, some=((outside, logic.any),)) for outside in self._outside()]
+            key = text.meet(unnamed)
+            if term is not logic.any and key is not None:
+                options.append(Members({}, (), everything, some=((key, logic.not_(term)),)))
+        outside = [key for text in self._outside() if (key := text.meet(unnamed)) is not None]
+        options += [Members({}, (), everything, some=((key, logic.any),)) for key in outside]
+        for text, term in self.some:
+            others = tuple((other, logic.any) for other in text.complement())
+            options.append(Members({}, (), ((text, logic.not_(term)), *others)))
         return options
 
     def _outside(self) -> list[Text]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
 from grammars.shapes import Shape, everything
-from grammars.texts import Text
 
 _MOST_ALTERNATIVES = 600
 _MOST_WORK = 1_500_000
@@ -193,6 +192,3 @@ class Arena:
                 raise LimitExceeded("the schema's combinations grow without end")
             term = self._known[key] = make()
         return term
-
-
-ANY_KEY = Text()

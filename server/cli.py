@@ -83,6 +83,7 @@ def grammar(
     strict: Annotated[bool, typer.Option(help="Refuse keywords that can't be enforced.")] = True,
     spacing: Annotated[Spacing, typer.Option(help="Blanks in the JSON.")] = Spacing.COMPACT,
     closed: Annotated[bool, typer.Option(help="No keys beyond the listed ones, as for tools.")] = False,
+    openapi: Annotated[bool, typer.Option(help="Read nullable and OpenAPI's formats, as for tools.")] = False,
     lark: Annotated[bool, typer.Option("--lark", help="Print llguidance's Lark instead of GBNF.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print grammar and report as one JSON object.")] = False,
     check: Annotated[Path | None, typer.Option(help="Say whether the grammar admits the text of this file.")] = None,
@@ -90,7 +91,7 @@ def grammar(
     """Print the grammar of a JSON Schema, and the compile report on standard error."""
     try:
         text = sys.stdin.read() if str(schema) == "-" else schema.read_text(encoding="utf-8")
-        compiled = grammars.compile(json.loads(text), strict=strict, spacing=spacing, closed=closed)
+        compiled = grammars.compile(json.loads(text), strict=strict, spacing=spacing, closed=closed, openapi=openapi)
     except OSError as error:
         _fail(f"{schema} can't be read: {error.strerror}")
     except ValueError as error:

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from benchmarks.grammars.corpus import Case
 from benchmarks.grammars.engines import Compile
+from grammars.checking import ENGINE_LIMITS
 
 _MOST_STEPS = 20_000
+_LIMITS = LLParserLimits(**ENGINE_LIMITS)
+"""The server's; two of the largest schemas exceed llguidance's own. The same for every compiler."""
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ class Judge:
         started = time.perf_counter_ns()
         try:
             grammar = compile_schema(case.schema)
-            matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+            matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
             self._compute(matcher)
             if matcher.is_error():
                 raise ValueError(matcher.get_error().split("\n")[0])
@@ -64,7 +67,7 @@ class Judge:
             admitted = self._admits(matcher.deep_copy(), text, verdict)
             if not admitted and _has_orders(value):
                 if bytewise is None:
-                    bytewise = LLMatcher(self._bytes, grammar, log_level=0)
+                    bytewise = LLMatcher(self._bytes, grammar, log_level=0, limits=_LIMITS)
                 if _Reordering(bytewise.deep_copy(), self._bytes).admits(value):
                     admitted = True
                     verdict.reordered += 1
@@ -112,7 +115,7 @@ class _Reordering:
         self._steps += 1
         if self._matcher.is_stopped() or self._steps > _MOST_STEPS:
             return -1
-        count = self._matcher.try_consume_tokens(tokens)
+        count = int(self._matcher.try_consume_tokens(tokens))
         if count == len(tokens):
             return count
         if count:
@@ -135,26 +138,25 @@ class _Reordering:
             self._matcher.rollback(count)
         return count >= 0
 
-    def _members(self, left: dict[str, Any]) -> bool:
-        """Key by key: one whose value is admitted and after which the others still may come, as reorder.py does."""
-        comma = ""
-        while left:
-            possible = [key for key in left if self._could(comma, key)]
-            best: tuple[int, str, LLMatcher] | None = None
-            for key in possible:
-                start = self._matcher
-                self._matcher = start.deep_copy()
-                self._take(comma + json.dumps(key, ensure_ascii=False) + ": ")
-                if self._value(left[key]):
-                    lost = sum(not self._could(", ", other) for other in possible if other != key)
-                    if best is None or lost < best[0]:
-                        best = (lost, key, self._matcher)
-                self._matcher = start
-                if (best is not None and best[0] == 0) or self._steps > _MOST_STEPS:
-                    break
-            if best is None or self._steps > _MOST_STEPS:
-                return False
-            self._matcher = best[2]
-            del left[best[1]]
-            comma = ", "
-        return self._take("}") >= 0
+    def _members(self, left: dict[str, Any], comma: str = "") -> bool:
+        """Key by key. First tried: one whose value is admitted and after which the others still may come, as in
+        reorder.py; then those after which fewer may."""
+        if not left:
+            return self._take("}") >= 0
+        start = self._matcher
+        possible = [key for key in left if self._could(comma, key)]
+        taken: list[tuple[int, str, LLMatcher]] = []
+        for key in possible:
+            self._matcher = start.deep_copy()
+            self._take(comma + json.dumps(key, ensure_ascii=False) + ": ")
+            if self._value(left[key]):
+                lost = sum(not self._could(", ", other) for other in possible if other != key)
+                taken.append((lost, key, self._matcher))
+            if (taken and taken[-1][0] == 0) or self._steps > _MOST_STEPS:
+                break
+        for _, key, matcher in sorted(taken, key=lambda one: one[0]):
+            self._matcher = matcher
+            if self._members({k: v for k, v in left.items() if k != key}, ", "):
+                return True
+        self._matcher = start
+        return False

@@ -101,7 +101,7 @@ def _tool_fragment(tool: Tool, request: ChatRequest, dialect: Dialect) -> Fragme
     if not tool.parameters.get("properties") and "additionalProperties" not in schema and set(schema) == {"type"}:
         schema["additionalProperties"] = False
     try:
-        return grammars.compile_schema(schema, strict=tool.strict, spacing=dialect.spacing, closed=True)
+        return grammars.compile_schema(schema, strict=tool.strict, spacing=dialect.spacing, closed=True, openapi=True)
     except GrammarError as error:
         raise SchemaError(f"tools[{index}].function.parameters", error) from error
 
@@ -112,7 +112,7 @@ def _format_fragment(wanted: ResponseFormat) -> Fragment | None:
     if wanted.kind == "json_object":
         return Fragment(grammars.json_object(), Report())
     try:
-        return grammars.compile_schema(wanted.schema, strict=wanted.strict, closed=True)
+        return grammars.compile_schema(wanted.schema, strict=wanted.strict, closed=True, openapi=True)
     except GrammarError as error:
         raise SchemaError("response_format.json_schema.schema", error) from error
 
