@@ -3,27 +3,26 @@
 Bounds of any precision are followed digit by digit: as long as the digits equal the bound's, the next one is limited;
 after that they are free. Texts are compared as decimals, but readers round to doubles; rounding keeps order, so closed
 bounds stay true, and open bounds are kept 15 digits away, which doubles tell apart.
-Multiples that don't show in the last digits are counted by an automaton over remainders.
 """
 
 from fractions import Fraction
-from math import ceil, floor, lcm
+from math import ceil, floor
 
-from grammars.automata import Alphabet, Automaton, build, meet
-from grammars.errors import Inexpressible, LimitExceeded
+from grammars.errors import Inexpressible
 from grammars.integers import integer_between
 from grammars.json_text import DIGIT, FRACTION, INTEGER, MOST_DIGITS, NUMBER
+from grammars.multiples import most_places, multiple_node
 from grammars.shapes import Numbers
 from grammars.tree import EMPTY, NEVER, Lexeme, Node, Rule, chars, choice, literal, optional, repeat, sequence
 
 _DIGITS_TOLD_APART = 15
-_MOST_REMAINDERS = 2000
 _ZEROS: Node = optional(sequence(literal("."), repeat(literal("0"), 1, MOST_DIGITS)))
 _FREE: Node = optional(FRACTION)
 
 
 def number_node(numbers: Numbers, *, whole_fractions: bool = False) -> Node:
     """JSON numbers of a condition. `whole_fractions`: integers may be written 1.0. Raises: Inexpressible."""
+    is_bounded = numbers.low is not None or numbers.high is not None
     if numbers.step is None and not numbers.not_steps:
         return _decimals(numbers)
     if numbers.step == 1 and not numbers.not_steps:
@@ -31,9 +30,16 @@ def number_node(numbers: Numbers, *, whole_fractions: bool = False) -> Node:
         if whole_fractions and node != NEVER:
             return Lexeme(sequence(_inside(node), _ZEROS))
         return node
-    if numbers.step is None and numbers.not_steps == {Fraction(1)}:
-        return _fractional(numbers)
-    return _multiples(numbers, whole_fractions=whole_fractions)
+    places = most_places(numbers)
+    if numbers.step == Fraction(1, 10**places) and not numbers.not_steps and not is_bounded:
+        return Lexeme(sequence(_inside(INTEGER), optional(sequence(literal("."), repeat(DIGIT, 1, places)))))
+    between = None
+    if is_bounded:
+        is_whole = numbers.step is not None and places == 0 and not whole_fractions
+        between = integer_between(*whole_bounds(numbers)) if is_whole else _decimals(numbers)
+        if between == NEVER:
+            return NEVER
+    return multiple_node(numbers, None if between is None else _inside(between), whole_fractions=whole_fractions)
 
 
 def whole_bounds(numbers: Numbers) -> tuple[int | None, int | None]:
@@ -189,97 +195,3 @@ def _after(low: str | None, high: str | None, low_open: bool, high_open: bool, d
     low_ok = low is None or (low.strip("0") == "" and not low_open)
     more = _fractions(low, high, low_open, high_open, depth)
     return choice(more, *([EMPTY] if low_ok else []))
-
-
-def _fractional(numbers: Numbers) -> Node:
-    """Decimals that are no integers: with a digit that isn't 0 after the point, few enough for a double to keep it."""
-    if numbers.low is not None or numbers.high is not None:
-        raise Inexpressible("a bounded number that is no integer")
-    whole = choice(literal("0"), sequence(chars((49, 57)), repeat(DIGIT, 0, 2)))
-    digits = sequence(repeat(literal("0"), 0, 9), chars((49, 57)), repeat(DIGIT, 0, 3))
-    return Lexeme(sequence(optional(literal("-")), whole, literal("."), digits))
-
-
-def _multiples(numbers: Numbers, *, whole_fractions: bool) -> Node:
-    """Multiples of a step by remainders."""
-    step = numbers.step if numbers.step is not None else Fraction(1)
-    if numbers.step is None or any((no / step).denominator != 1 for no in numbers.not_steps):
-        raise Inexpressible("numbers that are no multiples of a fraction")
-    if step.numerator == 1 and not numbers.not_steps and numbers.low is None and numbers.high is None:
-        places = _places(step)
-        if 10**places == step.denominator:
-            return Lexeme(sequence(_inside(INTEGER), optional(sequence(literal("."), repeat(DIGIT, 1, places)))))
-    places = _places(step)
-    unit = step.numerator * 10**places // step.denominator
-    modulus = unit
-    for no in numbers.not_steps:
-        modulus = lcm(modulus, int(no * 10**places))
-    if modulus > _MOST_REMAINDERS:
-        raise LimitExceeded(f"multiples of {step} need more than {_MOST_REMAINDERS} remainders")
-    alphabet = Alphabet.of([literal("0123456789.-")])
-    allowed = {
-        r
-        for r in range(modulus)
-        if r % unit == 0 and not any(r % int(no * 10**places) == 0 for no in numbers.not_steps)
-    }
-    counting = _remainders(modulus, allowed, places, alphabet, whole_fractions=whole_fractions)
-    bounds = Numbers(numbers.low, numbers.high, numbers.low_open, numbers.high_open)
-    accept = [counting]
-    if numbers.low is not None or numbers.high is not None:
-        whole = integer_between(*whole_bounds(bounds)) if places == 0 and not whole_fractions else _decimals(bounds)
-        if whole == NEVER:
-            return NEVER
-        accept.append(build(_inside(whole), Alphabet.of([literal("0123456789.-eE+")])))
-        alphabet = accept[-1].alphabet
-        accept[0] = _remainders(modulus, allowed, places, alphabet, whole_fractions=whole_fractions)
-    automaton = meet(accept, [], alphabet)
-    return automaton.rules("multiple", lambda charset: charset, EMPTY)
-
-
-def _places(step: Fraction) -> int:
-    places = 0
-    while step.denominator != 1:
-        step *= 10
-        places += 1
-        if places > 12:
-            raise Inexpressible("a step whose digits don't end")
-    return places
-
-
-def _remainders(
-    modulus: int, allowed: set[int], places: int, alphabet: Alphabet, *, whole_fractions: bool
-) -> Automaton:
-    """Digits, `places` of them after the point, whose number leaves an allowed remainder."""
-    digits = [alphabet.class_of(48 + d) for d in range(10)]
-    point, minus = alphabet.class_of(46), alphabet.class_of(45)
-    states: dict[tuple[str, int, int], int] = {("start", 0, 0): 0}
-    queue = [("start", 0, 0)]
-    moves: list[dict[int, int]] = []
-    accepting: set[int] = set()
-
-    def number(state: tuple[str, int, int]) -> int:
-        if state not in states:
-            states[state] = len(queue)
-            queue.append(state)
-        return states[state]
-
-    for state in queue:
-        kind, remainder, used = state
-        if kind in ("zero", "whole", "fraction") and remainder * 10 ** (places - used) % modulus in allowed:
-            accepting.add(len(moves))
-        row: dict[int, int] = {}
-        if kind == "start":
-            row[minus] = number(("signed", 0, 0))
-        if kind in ("start", "signed"):
-            row[digits[0]] = number(("zero", 0, 0))
-            row.update({digits[d]: number(("whole", d % modulus, 0)) for d in range(1, 10)})
-        elif kind == "whole":
-            row.update({digits[d]: number(("whole", (remainder * 10 + d) % modulus, 0)) for d in range(10)})
-        elif kind in ("point", "fraction") and used == places:
-            row[digits[0]] = number(("fraction", remainder, used))
-        elif kind in ("point", "fraction"):
-            row.update({digits[d]: number(("fraction", (remainder * 10 + d) % modulus, used + 1)) for d in range(10)})
-        if kind in ("zero", "whole") and (places or whole_fractions):
-            row[point] = number(("point", remainder, 0))
-        moves.append(row)
-    return Automaton(alphabet, tuple(moves), frozenset(accepting))

@@ -6,8 +6,8 @@ blocks grows with the number of digits, not with the size of the range.
 
 from collections.abc import Iterator
 
-from grammars.json_text import DIGIT, FRACTION, INTEGER, MOST_DIGITS, NUMBER
-from grammars.tree import EMPTY, NEVER, Lexeme, Node, chars, choice, literal, optional, repeat, sequence
+from grammars.json_text import DIGIT, INTEGER, MOST_DIGITS
+from grammars.tree import EMPTY, NEVER, Lexeme, Node, chars, choice, literal, repeat, sequence
 
 
 def integer_between(low: int | None, high: int | None) -> Node:
@@ -23,46 +23,8 @@ def integer_between(low: int | None, high: int | None) -> Node:
     return _lexeme(choice(positive, sequence(literal("-"), negative)))
 
 
-def number_between(low: int | None, high: int | None, *, low_open: bool = False, high_open: bool = False) -> Node:
-    """Decimals without exponent between whole bounds; an open bound is itself left out."""
-    if low is None and high is None:
-        return NUMBER
-    sides = []
-    if high is None or high > 0 or (high == 0 and not high_open):
-        starts_below = low is None or low < 0
-        floor, floor_open = (0, False) if starts_below or low is None else (low, low_open)
-        sides.append(_decimals(floor, high, low_open=floor_open, high_open=high_open))
-    if low is None or low < 0:
-        reaches_above = high is None or high >= 0
-        floor, floor_open = (0, True) if reaches_above or high is None else (-high, high_open)
-        ceiling = None if low is None else -low
-        sides.append(sequence(literal("-"), _decimals(floor, ceiling, low_open=floor_open, high_open=low_open)))
-    return _lexeme(choice(*sides))
-
-
 def _lexeme(node: Node) -> Node:
     return NEVER if node == NEVER else Lexeme(node)
-
-
-def _decimals(low: int, high: int | None, *, low_open: bool, high_open: bool) -> Node:
-    """Non-negative decimals; each whole part has its own rule for what may follow the point."""
-    if high is not None and (high < low or (high == low and (low_open or high_open))):
-        return NEVER
-    zeros = optional(sequence(literal("."), repeat(literal("0"), 1, MOST_DIGITS)))
-    any_fraction = optional(FRACTION)
-    more_than_zero = sequence(
-        literal("."),
-        repeat(literal("0"), 0, MOST_DIGITS - 1),
-        chars((ord("1"), ord("9"))),
-        repeat(DIGIT, 0, MOST_DIGITS),
-    )
-    if high == low:
-        return sequence(literal(str(low)), zeros)
-    options = [sequence(literal(str(low)), more_than_zero if low_open else any_fraction)]
-    options.append(sequence(_magnitudes(low + 1, None if high is None else high - 1), any_fraction))
-    if high is not None and not high_open:
-        options.append(sequence(literal(str(high)), zeros))
-    return choice(*options)
 
 
 def _magnitudes(low: int, high: int | None) -> Node:

@@ -12,6 +12,11 @@ from grammars import CompiledGrammar
 
 Admits = Callable[[CompiledGrammar, str], bool]
 
+
+def _only(*names: str) -> dict[str, Any]:
+    return {"properties": {name: {} for name in names}, "additionalProperties": False}
+
+
 _A_OR_B = {"a": {"type": "integer"}, "b": {"type": "string"}}
 CASES: list[tuple[Any, list[Any]]] = [
     ({"allOf": [{"minimum": 2}, {"maximum": 5}, {"type": "integer"}]}, [1, 2, 5, 6, 3.5, "x"]),
@@ -47,6 +52,23 @@ CASES: list[tuple[Any, list[Any]]] = [
      [[], [1], [1, "a"], ["a"], [1, "a", 2]]),
     ({"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 1},
      [[], ["a"], ["b", "a"], ["c", "b", "a"], ["a", "a"], ["a", "b", "a"]]),
+    ({"oneOf": [_only("a", "b"), _only("a", "c")], "type": "object"},
+     [{}, {"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {"c": 1}, {"a": 1, "c": 1}, {"b": 1, "c": 1}, {"d": 1}]),
+    ({"oneOf": [_only("a", "b"), _only("b", "c"), _only("c", "d")], "properties": {"a": {"type": "integer"}}},
+     [{}, {"a": 1}, {"a": "x"}, {"b": 1}, {"c": 1}, {"a": 1, "b": 1}, {"b": 1, "c": 1}, {"c": 1, "d": 1}, {"e": 1}, 1]),
+    ({"type": "object", "properties": {"a": {}, "b": {}}, "not": {"anyOf": [_only("a"), _only("b")]}},
+     [{}, {"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {"c": 1}, {"a": 1, "c": 1}, {"c": 1, "d": 2}]),
+    ({"type": "object", "not": {"additionalProperties": {"type": "integer"}}},
+     [{}, {"a": 1}, {"a": "x"}, {"a": 1, "b": "x"}, {"a": 1, "b": 2}]),
+    ({"type": "object", "properties": {"a": {}, "b": {}}, "not": {"additionalProperties": {"type": "integer"}}},
+     [{}, {"a": 1}, {"a": "x"}, {"b": "x"}, {"a": "x", "b": 1}, {"a": 1, "b": 1}, {"a": 1, "b": 2, "c": None}]),
+    ({"type": "object", "properties": {"a": {}}, "maxProperties": 2, "not": _only("a", "b")},
+     [{}, {"a": 1}, {"b": 1}, {"c": 1}, {"a": 1, "c": 1}, {"d": 1, "c": 1}, {"a": 1, "c": 1, "d": 1}]),
+    ({"type": "object", "not": {"type": "object", "not": {"additionalProperties": {"type": "integer"}}}},
+     [{}, {"a": 1}, {"a": "x"}, {"a": 1, "b": "x"}, {"a": 1, "b": 2}]),
+    ({"type": "number", "not": {"multipleOf": 1}}, [0, 1, 1.5, -0.25, 12345.5, 0.001, "x"]),
+    ({"type": "number", "multipleOf": 0.5, "not": {"multipleOf": 1.5}, "minimum": -2}, [0, 1.5, 0.5, 0.25, -2, -1.5, -2.5]),
+    ({"type": "number", "minimum": 0.1, "maximum": 9.75, "not": {"type": "integer"}}, [0, 0.1, 1, 2.5, 9.75, 9.8, 3.0]),
     ({"type": "integer", "multipleOf": 7, "minimum": -20}, [-21, -14, 0, 7, 8, 70, 71]),
     ({"type": "number", "multipleOf": 0.5, "exclusiveMaximum": 3}, [0.5, 1, 0.3, 2.5, 3, -1.5]),
     ({"type": "number", "minimum": 0.25, "exclusiveMaximum": 1.5}, [0.2, 0.25, 0.3, 1, 1.4999, 1.5, 1.6]),

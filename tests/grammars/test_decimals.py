@@ -46,3 +46,28 @@ def test_multiples_of_a_decimal_are_exact(seed: int, step: float) -> None:
     text = RandomWalk(seed).write(grammars.compile_schema({"type": "number", "multipleOf": step}).node)
     assert (Fraction(Decimal(text)) / Fraction(Decimal(repr(step)))).denominator == 1
     json.loads(text)
+
+
+@given(
+    low=st.integers(-30, 30), width=st.integers(1, 40), tenths=st.integers(-800, 800),
+    low_open=st.booleans(), high_open=st.booleans(),
+)  # fmt: skip
+def test_decimals_are_admitted_within_their_bounds_only(
+    low: int, width: int, tenths: int, low_open: bool, high_open: bool
+) -> None:
+    high = low + width
+    schema = {
+        "type": "number",
+        "exclusiveMinimum" if low_open else "minimum": low,
+        "exclusiveMaximum" if high_open else "maximum": high,
+    }
+    value = tenths / 10
+    wanted = (value > low if low_open else value >= low) and (value < high if high_open else value <= high)
+    assert grammars.check(grammars.compile(schema), f"{value:.1f}").admitted == wanted
+
+
+@given(step=st.sampled_from([1, 0.1, 0.25, 2.5, 7]), value=st.decimals(-999, 999, places=4))
+def test_a_number_that_may_be_no_multiple_is_judged_exactly(step: float, value: Decimal) -> None:
+    grammar = grammars.compile({"type": "number", "not": {"multipleOf": step}})
+    is_multiple = (Fraction(value) / Fraction(Decimal(repr(step)))).denominator == 1
+    assert grammars.check(grammar, f"{value:f}").admitted != is_multiple
