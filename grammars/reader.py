@@ -52,6 +52,7 @@ _MEMBER_KEYWORDS = frozenset(
 )
 _BASE = _TEXT_KEYWORDS | _NUMBER_KEYWORDS | _ITEM_KEYWORDS | _MEMBER_KEYWORDS | {"type"}
 _NAMING = frozenset(["$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "enum", "const"])
+_KEYED = frozenset(["properties", "additionalProperties", "patternProperties"])
 _REFERRING = frozenset(["if", "not", "dependencies", "dependentRequired", "dependentSchemas"])
 _MOST_BRANCHES = 200
 ANY_TEXTS = (Text(),)
@@ -462,7 +463,7 @@ def _in_order(schema: Mapping[str, Any]) -> Iterable[str]:
     if "properties" not in schema or (_NAMING.isdisjoint(schema) and _REFERRING.isdisjoint(schema)):
         return schema
     found = list(schema)
-    place = found.index("properties")
+    place = next(i for i, keyword in enumerate(found) if keyword in _KEYED)
     before = [k for k in found[:place] if k in _NAMING]
     last = [k for k in found if k in _REFERRING]
     return [*before, "properties", *(k for k in found if k not in {*before, "properties", *last}), *last]
