@@ -54,15 +54,16 @@ def compile_schema(
     spacing: Spacing = Spacing.COMPACT,
     closed: bool = False,
     openapi: bool = False,
+    formats: bool = True,
 ) -> Fragment:
     """Compile a schema to a tree.
 
     `strict` refuses what can't be enforced; without it the grammar admits more, and the report says where.
     `closed` gives objects that list `properties` no others, unless they say `additionalProperties`.
-    `openapi` reads OpenAPI 3.0's `nullable` and formats.
+    `openapi` reads OpenAPI 3.0's `nullable` and formats. Without `formats`, `format` is an annotation.
     Raises: UnsupportedSchema, UnsatisfiableSchema, InvalidSchema, LimitExceeded.
     """
-    return _fragment(schema, Options(strict, spacing, closed, openapi))
+    return _fragment(schema, Options(strict, spacing, closed, openapi, formats))
 
 
 def compile(  # noqa: A001 - `grammars.compile` reads as it should
@@ -72,13 +73,14 @@ def compile(  # noqa: A001 - `grammars.compile` reads as it should
     spacing: Spacing = Spacing.COMPACT,
     closed: bool = False,
     openapi: bool = False,
+    formats: bool = True,
 ) -> CompiledGrammar:
     """The grammar of one schema, from a cache if its content was compiled before. Raises: as `compile_schema`."""
     try:
         text = json.dumps(schema)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidSchema(f"the schema is not JSON: {error}") from error
-    return _compile_text(text, Options(strict, spacing, closed, openapi))
+    return _compile_text(text, Options(strict, spacing, closed, openapi, formats))
 
 
 def content_hash(*parts: Any) -> str:

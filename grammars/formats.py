@@ -16,7 +16,8 @@ _DATE = (
     rf"|{_LEAP_YEAR}-02-29)"
 )
 _TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_L, _LH = "[A-Za-z0-9]", "[A-Za-z0-9-]"
+_LABEL = f"{_L}({_L}|{_LH}{_L}({_LH}{{0,59}}{_L})?|{_LH}-{_L}({_LH}{{0,58}}{_L})?)?"  # no xn--: RFC 5890 limits those
 _HOST = rf"{_LABEL}(\.{_LABEL})*"
 _NAME = r"[A-Za-z0-9]+(-+[A-Za-z0-9]+)*"
 _OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"

@@ -30,7 +30,7 @@ KEYWORDS: dict[str, Keyword] = {
     "dependentRequired": Keyword("enforced"),
     "dependentSchemas": Keyword("enforced"),
     "dependencies": Keyword("enforced", "as in draft 3 to 7"),
-    "unevaluatedProperties": Keyword("enforced when", "only allOf and $ref stand beside it"),
+    "unevaluatedProperties": Keyword("enforced when", "what stands beside it makes at most 64 cases"),
     "items": Keyword("enforced", "a list of schemas is read as prefixItems, as up to draft 2019-09"),
     "prefixItems": Keyword("enforced"),
     "additionalItems": Keyword("enforced", "beside a list of items, as up to draft 2019-09"),
@@ -40,7 +40,7 @@ KEYWORDS: dict[str, Keyword] = {
     "minContains": Keyword("enforced"),
     "maxContains": Keyword("enforced when", "the complement of contains can be written"),
     "uniqueItems": Keyword("enforced when", "there is at most one item, or items are at most 8 known values"),
-    "unevaluatedItems": Keyword("enforced when", "only allOf and $ref stand beside it"),
+    "unevaluatedItems": Keyword("enforced when", "what stands beside it makes at most 64 cases"),
     "minLength": Keyword("enforced", "code points"),
     "maxLength": Keyword("enforced", "code points"),
     "pattern": Keyword("enforced when", "it needs no back reference, look-behind or word boundary"),
@@ -67,6 +67,7 @@ KEYWORDS: dict[str, Keyword] = {
     "$anchor": Keyword("annotation"),
     "$defs": Keyword("annotation"),
     "definitions": Keyword("annotation"),
+    "$schema": Keyword("enforced when", "it is one of JSON Schema's or OpenAPI's; refused otherwise"),
     "nullable": Keyword(
         "enforced when", "OpenAPI's reading is asked for and it stands beside type; else an annotation"
     ),
@@ -81,7 +82,6 @@ KEYWORDS: dict[str, Keyword] = {
             "readOnly",
             "writeOnly",
             "$comment",
-            "$schema",
             "$id",
             "id",
             "$vocabulary",

@@ -16,3 +16,5 @@ class Options:
     openapi: bool = False
     """Read OpenAPI 3.0's additions: `nullable` beside `type` admits null, `byte` and `base64` are enforced formats.
     To JSON Schema both are annotations. Source: https://spec.openapis.org/oas/v3.0.3#schema-object."""
+    formats: bool = True
+    """`format` is an assertion. The specification's default is an annotation (validation §7.2.1)."""

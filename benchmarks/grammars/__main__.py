@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.grammars.corpus import maskbench, suite
-from benchmarks.grammars.engines import ENGINES, load_tokenizer
+from benchmarks.grammars.engines import ENGINES, by_specification, load_tokenizer
 from benchmarks.grammars.judge import Judge, Verdict
 from training.corpus.archives import find_corpus
 
@@ -30,10 +30,11 @@ def main() -> None:
     folder = find_corpus("json-schema-test-suite" if options.suite else "maskbench-half", options.data)
     cases = list(suite(folder) if options.suite else maskbench(folder, options.sample))
     verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
+    engines = {**ENGINES, "trammel": by_specification} if options.suite else ENGINES
     for number, case in enumerate(cases):
         # alternate who goes first, so that neither has the warmer caches
         for name in names if number % 2 else names[::-1]:
-            verdicts[name].append(judge.judge(ENGINES[name], case))
+            verdicts[name].append(judge.judge(engines[name], case))
     rows = {name: summary(found) for name, found in verdicts.items()}
     print(table(rows))
     for name in names[: 1 if options.failures else 0]:

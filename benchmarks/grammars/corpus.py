@@ -24,10 +24,10 @@ def maskbench(folder: Path, every: int) -> Iterator[Case]:
         yield Case(path.stem, content["schema"], instances)
 
 
-def suite(folder: Path) -> Iterator[Case]:
-    """The groups of draft 2020-12's required tests."""
+def suite(folder: Path, part: str = "") -> Iterator[Case]:
+    """The groups of draft 2020-12's required tests, or of a part such as optional/format."""
     tests = next(p for p in (folder / "tests" / "draft2020-12", folder / "draft2020-12") if p.is_dir())
-    for path in sorted(tests.glob("*.json")):
+    for path in sorted((tests / part).glob("*.json")):
         for group in json.loads(path.read_text()):
             instances = tuple((test["data"], bool(test["valid"])) for test in group["tests"])
             yield Case(f"{path.stem}: {group['description']}", group["schema"], instances)

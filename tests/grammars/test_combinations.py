@@ -17,6 +17,10 @@ def _only(*names: str) -> dict[str, Any]:
     return {"properties": {name: {} for name in names}, "additionalProperties": False}
 
 
+def _with(name: str) -> dict[str, Any]:
+    return {"properties": {name: {}}, "required": [name]}
+
+
 _A_OR_B = {"a": {"type": "integer"}, "b": {"type": "string"}}
 CASES: list[tuple[Any, list[Any]]] = [
     ({"allOf": [{"minimum": 2}, {"maximum": 5}, {"type": "integer"}]}, [1, 2, 5, 6, 3.5, "x"]),
@@ -66,6 +70,15 @@ CASES: list[tuple[Any, list[Any]]] = [
      [{}, {"a": 1}, {"b": 1}, {"c": 1}, {"a": 1, "c": 1}, {"d": 1, "c": 1}, {"a": 1, "c": 1, "d": 1}]),
     ({"type": "object", "not": {"type": "object", "not": {"additionalProperties": {"type": "integer"}}}},
      [{}, {"a": 1}, {"a": "x"}, {"a": 1, "b": "x"}, {"a": 1, "b": 2}]),
+    ({"type": "object", "anyOf": [_with("a"), _with("b")], "unevaluatedProperties": False},
+     [{}, {"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {"c": 1}, {"a": 1, "c": 1}]),
+    ({"type": "object", "properties": {"k": {"type": "integer"}}, "if": {"required": ["k"]}, "then": _with("t"),
+      "else": _with("e"), "unevaluatedProperties": {"const": 0}},
+     [{}, {"e": 1}, {"k": 1, "t": 1}, {"k": 1, "t": 1, "e": 0}, {"k": 1, "t": 1, "e": 1}, {"k": 1}, {"e": 1, "t": 0}]),
+    ({"type": "array", "allOf": [{"prefixItems": [{"type": "string"}]}], "unevaluatedItems": {"type": "null"}},
+     [[], ["a"], [1], ["a", None], ["a", "b"], ["a", None, None]]),
+    ({"type": "array", "contains": {"type": "integer"}, "unevaluatedItems": {"type": "string"}},
+     [[], [1], ["a"], ["a", 1], [1, "a", 2], [1, None]]),
     ({"type": "number", "not": {"multipleOf": 1}}, [0, 1, 1.5, -0.25, 12345.5, 0.001, "x"]),
     ({"type": "number", "multipleOf": 0.5, "not": {"multipleOf": 1.5}, "minimum": -2},
      [0, 1.5, 0.5, 0.25, -2, -1.5, -2.5]),
@@ -102,7 +115,8 @@ def test_every_value_is_judged_as_the_specification_says(
         ({"type": "object", "minProperties": 2}, "minProperties"),
         ({"type": "string", "pattern": "(a)\\1"}, "pattern"),
         ({"not": {"uniqueItems": True}}, "not"),
-        ({"anyOf": [{"required": ["a"]}], "unevaluatedProperties": False}, "unevaluatedProperties"),
+        ({"anyOf": [{"required": [c]} for c in "abcdefg"], "unevaluatedProperties": False}, "unevaluatedProperties"),
+        ({"$schema": "https://example.com/mine", "type": "object"}, "$schema"),
     ],
     ids=str,
 )

@@ -38,6 +38,8 @@ def test_whatever_combined_schemas_write_validates(schema: Any, seed: int) -> No
         text = RandomWalk(seed).write(node)
     except RecursionError:
         return
+    # to Python's re, `$` also stands before a newline at the end; to ECMA-262 and to us it doesn't
+    schema = json.loads(json.dumps(schema).replace('b$"', 'b\\\\Z"'))
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     validator.validate(json.loads(text))
 
