@@ -11,7 +11,7 @@ from typing import Any
 from grammars.arrays import array_node
 from grammars.decimals import number_node
 from grammars.demands import Demands, Way
-from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
+from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
 from grammars.json_text import BOOLEAN, NULL, AnyJson, Punctuation, Spacing, canonical, word
 from grammars.objects import Member, object_node
 from grammars.options import Options
@@ -57,12 +57,23 @@ class Compiler:
 
     def compile(self) -> Fragment:
         """Raises: UnsupportedSchema, UnsatisfiableSchema, InvalidSchema, LimitExceeded."""
-        node = self._node(self._reader.site(self._document, ""))
+        try:
+            node = self._node(self._reader.site(self._document, ""))
+        except LimitExceeded as error:
+            if self._strict:
+                raise
+            node = self._widened(error)
         if self._may_be_dead:  # elsewhere NEVER has come up by itself
             node = pruned(node)
         if is_never(node):
             raise UnsatisfiableSchema("no JSON value satisfies this schema", self._never_at or "")
         return Fragment(node, self._report.build())
+
+    def _widened(self, error: LimitExceeded) -> Node:
+        """For a schema that is too large: any value, or any object where an object is asked for."""
+        self._reader.give_up("schema", error.pointer, str(error))
+        is_object = isinstance(self._document, dict) and self._document.get("type") == "object"
+        return self._any.object if is_object else self._any.value
 
     def _node(self, term: Term) -> Node:
         """A term's grammar; NEVER where nothing satisfies it."""
@@ -81,7 +92,8 @@ class Compiler:
         try:
             node = self._written(term)
         except Inexpressible as error:
-            raise UnsupportedSchema(_keyword(term), term.pointer, str(error)) from error
+            self._reader.give_up(_keyword(term), term.pointer, str(error))
+            node = self._any.value
         except LimitExceeded as error:
             if error.pointer or not term.pointer:
                 raise

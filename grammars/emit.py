@@ -35,7 +35,8 @@ from grammars.tree import (
 _MOST_TEXT = 8_000_000
 """Characters of grammar; a larger one would take seconds to load."""
 _LLAMA_REPEAT = 1000
-"""llama.cpp refuses larger bounds (MAX_REPETITION_THRESHOLD is 2000); larger ones are nested."""
+"""llama.cpp makes a rule for every bracket and every optional repetition, and refuses to repeat what has more than 2000
+of them inside (MAX_REPETITION_THRESHOLD); so larger counts are nested, and what is large gets a name first."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,49 @@ def _check_size(text: str) -> str:
 class _Gbnf:
     def __init__(self, names: dict[Rule, str]) -> None:
         self._names = names
+        self._taken = set(names.values())
+        self._parts: dict[str, str] = {}
+        self._weights: dict[int, tuple[int, Node]] = {}
 
     def write(self, root: Node) -> str:
         lines = [f"root ::= {self._text(root)}"]
         lines += [f"{name} ::= {self._text(rule.body)}" for rule, name in self._names.items()]
+        lines += [f"{name} ::= {text}" for text, name in self._parts.items()]
         return _check_size("\n".join(lines) + "\n")
+
+    def _part(self, text: str) -> str:
+        """A name for a text that is to be repeated."""
+        if text not in self._parts:
+            number = len(self._parts) + 1
+            while f"part-{number}" in self._taken:
+                number += 1
+            self._taken.add(f"part-{number}")
+            self._parts[text] = f"part-{number}"
+        return self._parts[text]
+
+    def _weight(self, node: Node) -> int:
+        """About as many rules as llama.cpp makes for a subtree."""
+        if isinstance(node, (Literal, CharSet, Rule)):
+            return 1
+        known = self._weights.get(id(node))
+        if known is None:
+            known = self._weights[id(node)] = (self._weigh(node), node)  # holds the node, so that its id stays its own
+        return known[0]
+
+    def _weigh(self, node: Node) -> int:
+        match node:
+            case Sequence(items) | Choice(items):
+                return 1 + sum(self._weight(item) for item in items)
+            case Repeat(item, low, high):
+                return 1 + self._weight(item) + (1 if high is None else high - low)
+            case Lexeme(body):
+                return self._weight(body)
+            case Meet(_, _, plain):
+                return self._weight(plain.node)
+            case Except(words, _):
+                return self._weight(except_node(words))
+            case _:
+                return 1
 
     def _text(self, node: Node, *, inside: bool = False) -> str:
         """`inside`: the node is an item of something, so a choice or sequence needs brackets."""
@@ -124,22 +163,22 @@ class _Gbnf:
 
     def _repeat(self, item: Node, low: int, high: int | None) -> str:
         text = self._text(item, inside=True)
-        if isinstance(item, (Repeat, Lexeme, Meet, Except)) and text[0] != "(":
+        times = max(low, high or 0)
+        if self._weight(item) * max(1, min(times, _LLAMA_REPEAT)) > _LLAMA_REPEAT:
+            text = self._part(self._text(item))
+        elif isinstance(item, (Repeat, Lexeme, Meet, Except)) and text[0] != "(":
             text = f"({text})"
-        if max(low, high or 0) <= _LLAMA_REPEAT:
+        if times <= _LLAMA_REPEAT:
             return text + _quantifier(low, high)
-        block = _LLAMA_REPEAT // 2
-        parts = []
-        if low:
-            parts.append(f"({text}{{{block}}}){{{low // block}}} {text}{{{low % block}}}")
+        size = _LLAMA_REPEAT // 2
+        block = self._part(f"{text}{{{size}}}")
+        parts = [f"{block}{{{low // size}}}", f"{text}{{{low % size}}}"] if low else []
         if high is None:
             parts.append(f"{text}*")
         elif high > low:
-            blocks, rest = divmod(high - low, block)
-            parts.append(
-                f"(({text}{{{block}}}){{0,{max(blocks - 1, 0)}}} {text}{{0,{block - 1}}} | "
-                f"({text}{{{block}}}){{{blocks}}} {text}{{0,{rest}}})"
-            )
+            blocks, rest = divmod(high - low, size)
+            fewer = f"{block}{{0,{max(blocks - 1, 0)}}} {text}{{0,{size - 1}}}"
+            parts.append(f"({fewer} | {block}{{{blocks}}} {text}{{0,{rest}}})")
         return "(" + " ".join(parts) + ")"
 
 

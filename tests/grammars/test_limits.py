@@ -71,3 +71,14 @@ def test_many_optional_keys_stay_linear() -> None:
 def test_a_schema_of_real_size_compiles() -> None:
     properties = {f"field{i}": {"type": "array", "items": {"type": "integer", "minimum": i}} for i in range(300)}
     assert "field299" in grammars.compile({"type": "object", "properties": properties}).gbnf
+
+
+def test_without_strict_a_schema_beyond_the_limits_is_left_to_validation() -> None:
+    keys = {f"k{i}": {"type": "object", "properties": {f"p{j}": {} for j in range(100)}} for i in range(200)}
+    schema = {"type": "object", "properties": keys}
+    with pytest.raises(grammars.LimitExceeded):
+        grammars.compile(schema)
+    grammar = grammars.compile(schema, strict=False)
+    assert [entry.keyword for entry in grammar.report.widened] == ["schema"]
+    assert grammars.check(grammar, '{"k0":{"p0":1}}').admitted
+    assert not grammars.check(grammar, "[]").admitted

@@ -1,15 +1,21 @@
 """Schemas that others wrote: JSON Schema's own test suite, and a sample of MaskBench's real ones."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from llguidance import LLTokenizer
 
+import grammars
 from benchmarks.grammars.corpus import maskbench, suite
 from benchmarks.grammars.engines import by_specification, ours
 from benchmarks.grammars.judge import Judge, Verdict
+from grammars import CompiledGrammar, Spacing
 from grammars.formats import FORMATS
 from training.corpus.archives import DataMissingError, find_corpus
+
+Admits = Callable[[CompiledGrammar, str], bool]
 
 
 def corpus(name: str) -> Path:
@@ -39,3 +45,20 @@ def test_a_sample_of_real_schemas_passes() -> None:
     verdicts: list[Verdict] = [judge.judge(ours, case) for case in maskbench(corpus("maskbench-half"), 50)]
     assert [verdict.name for verdict in verdicts if verdict.admitted] == []
     assert sum(verdict.passes for verdict in verdicts) >= 0.93 * len(verdicts)
+
+
+def test_both_texts_of_a_grammar_admit_the_same_instances(lark_admits: Admits, gbnf_admits: Admits) -> None:
+    compared = 0
+    for case in maskbench(corpus("maskbench-half"), 60):
+        try:
+            grammar = grammars.compile(case.schema, spacing=Spacing.SPACED)
+        except grammars.GrammarError:
+            continue
+        if len(grammar.gbnf) > 100_000:
+            continue  # llama.cpp takes seconds for each
+        for value, _ in case.instances[:4]:
+            text = json.dumps(value, ensure_ascii=False)
+            if len(text) < 2_000:
+                assert lark_admits(grammar, text) == gbnf_admits(grammar, text), (case.name, text)
+                compared += 1
+    assert compared > 100
