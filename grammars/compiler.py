@@ -21,7 +21,7 @@ from grammars.shapes import Items, Members, Shape
 from grammars.strings import string_except
 from grammars.terms import Term
 from grammars.texts import Text, text_node, words_of, words_text
-from grammars.tree import NEVER, Lexeme, Literal, Node, Rule, choice, is_never, pruned, sequence
+from grammars.tree import NEVER, Lexeme, Literal, Node, Rule, choice, is_never, pruned
 
 _DEEPEST = 120
 """Schemas nested deeper than this are refused: no person wrote them, and recursion has its limits."""
@@ -180,7 +180,7 @@ class Compiler:
             key = text_node(text)
         else:
             key = text_node(Text(text.low, text.high, text.accept, (*text.reject, *reserved.accept)))
-        return sequence(key, self._signs.colon, value)
+        return self._signs.member(key, value)
 
     def _values(self, term: Term) -> list[Node] | None:
         """The nodes of a term's values, if they are a few strings, booleans or null."""

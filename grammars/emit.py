@@ -28,8 +28,10 @@ from grammars.tree import (
     Repeat,
     Rule,
     Sequence,
+    literal,
     other_chars,
     rules_in,
+    sequence,
 )
 
 _MOST_TEXT = 8_000_000
@@ -132,7 +134,7 @@ class _Gbnf:
                 return self._weight(body)
             case Meet(_, _, plain):
                 return self._weight(plain.node)
-            case Except(words, _):
+            case Except(words):
                 return self._weight(except_node(words))
             case _:
                 return 1
@@ -156,8 +158,8 @@ class _Gbnf:
                 return self._text(body, inside=inside)
             case Meet(_, _, plain):
                 return self._text(plain.node, inside=inside)
-            case Except(words, _):
-                return self._text(except_node(words), inside=inside)
+            case Except(words, _, suffix):
+                return self._text(sequence(except_node(words), literal(suffix)), inside=inside)
             case Rule():
                 return self._names[node]
 
@@ -211,16 +213,16 @@ class _Lark:
                 return self._text(body)
             case Lexeme(body):
                 return self._terminal(_slashed(body))
-            case Except(words, char):
-                return self._except(words, char)
+            case Except(words, char, suffix):
+                return self._except(words, char, suffix)
             case Meet(accept, reject, _):
                 return self._terminal(" & ".join([*map(_slashed, accept), *("~" + _slashed(n) for n in reject)]))
             case Rule():
                 return self._names[node]
 
-    def _except(self, words: tuple[str, ...], char: Node) -> str:
-        any_string = f'/"{_repeated(_regex(char), 0, None)}"/'
-        taken = "|".join(_regex_text(canonical(word)) for word in words)
+    def _except(self, words: tuple[str, ...], char: Node, suffix: str) -> str:
+        any_string = f'/"{_repeated(_regex(char), 0, None)}"{_regex_text(suffix)}/'
+        taken = "|".join(_regex_text(canonical(word) + suffix) for word in words)
         return self._terminal(f"{any_string} & ~/{taken}/" if words else any_string)
 
     def _terminal(self, text: str) -> str:

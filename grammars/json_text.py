@@ -3,11 +3,17 @@
 import json
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from grammars.tree import (
     EMPTY,
     CharSet,
+    Choice,
+    Deferred,
+    Except,
     Lexeme,
+    Literal,
+    Meet,
     Node,
     Rule,
     chars,
@@ -47,6 +53,13 @@ class Punctuation:
     comma: Node
     colon: Node
 
+    def member(self, key: Node, value: Node) -> Node:
+        """A key and its value. Without flexible blanks the colon belongs to the key's lexeme: fewer and longer lexemes
+        are quicker to read and to run. Then every key must be written so, for lexers take the longest match."""
+        if isinstance(self.colon, Lexeme) and isinstance(self.colon.body, Literal):
+            return sequence(_followed(key, self.colon.body.text), value)
+        return sequence(key, self.colon, value)
+
     @staticmethod
     def of(spacing: Spacing) -> "Punctuation":
         if spacing is Spacing.FLEXIBLE:
@@ -60,6 +73,34 @@ class Punctuation:
             )
         blank = " " if spacing is Spacing.SPACED else ""
         return Punctuation(word("{"), word("}"), word("["), word("]"), word("," + blank), word(":" + blank))
+
+
+def _followed(key: Node, text: str) -> Node:
+    """A lexeme with a text after it."""
+    match key:
+        case Lexeme(Literal(found)):
+            return Lexeme(Literal(found + text))
+        case Lexeme(body):
+            return Lexeme(sequence(body, literal(text)))
+        case Rule():
+            return _followed_rule(key, text)
+        case Choice(options):
+            return choice(*(_followed(option, text) for option in options))
+        case Meet(accept, reject, plain):
+            return Meet(
+                tuple(_followed(node, text) for node in accept),
+                tuple(_followed(node, text) for node in reject),
+                Deferred(lambda: sequence(plain.node, literal(text))),
+            )
+        case Except(words, char, _):
+            return Except(words, char, text)
+        case _:
+            raise TypeError("a key is a lexeme")
+
+
+@lru_cache(maxsize=16)
+def _followed_rule(key: Rule, text: str) -> Node:
+    return Rule("key", _followed(key.body, text))
 
 
 BLANKS: Node = optional(Lexeme(repeat(chars(" \t\n\r"), 1, 20)))
@@ -126,7 +167,7 @@ def constant(value: object, signs: Punctuation) -> Node:
     """Exactly this JSON value, strings and numbers in their canonical spelling, keys in the value's order."""
     match value:
         case dict():
-            members = [sequence(word(canonical(key)), signs.colon, constant(v, signs)) for key, v in value.items()]
+            members = [signs.member(word(canonical(key)), constant(v, signs)) for key, v in value.items()]
             return sequence(signs.open_object, joined(members, signs.comma), signs.close_object)
         case list():
             items = [constant(item, signs) for item in value]
@@ -153,7 +194,7 @@ class AnyJson:
         self.value.define(choice(self.object, self.array, STRING, NUMBER, BOOLEAN, NULL))
 
     def _members(self, signs: Punctuation) -> Node:
-        member = sequence(STRING, signs.colon, self.value)
+        member = signs.member(STRING, self.value)
         return sequence(signs.open_object, optional(separated(member, signs.comma)), signs.close_object)
 
 

@@ -53,7 +53,7 @@ def object_node(
 
 
 def entry(member: Member, signs: Punctuation, way: int = 0) -> Node:
-    return sequence(word(canonical(member.name)), signs.colon, member.ways[way].value)
+    return signs.member(word(canonical(member.name)), member.ways[way].value)
 
 
 def _uncounted(members: Several[Member], extra: Node, signs: Punctuation) -> Node:

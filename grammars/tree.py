@@ -92,6 +92,8 @@ class Except:
     words: tuple[str, ...]
     char: "Node"
     """One character in canonical spelling."""
+    suffix: str = ""
+    """What comes after the string."""
 
 
 class Rule:
@@ -221,7 +223,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return (body,)
         case Meet(_, _, plain):
             return (plain.node,)
-        case Except(_, char):
+        case Except(_, char, _):
             return (char,)
         case Rule():
             return (node.body,)

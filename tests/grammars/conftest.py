@@ -96,8 +96,8 @@ class RandomWalk:
                 return self.write(body, depth)
             case Meet(_, _, plain):
                 return self.write(plain.node, depth + 1)
-            case Except(words, _):
-                return self.write(except_node(words), depth + 1)
+            case Except(words, _, suffix):
+                return self.write(except_node(words), depth + 1) + suffix
             case Rule():
                 return self.write(node.body, depth + 1)
 
