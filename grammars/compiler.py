@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grammars.arrays import array_node
-from grammars.decimals import number_node
+from grammars.decimals import numbers_node
 from grammars.demands import Demands, Way
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
 from grammars.json_text import BOOLEAN, NULL, AnyJson, Punctuation, Spacing, canonical, word
@@ -115,7 +115,7 @@ class Compiler:
             *(self._object(members, term.pointer) for members in shape.objects),
             *(self._array(items, term.pointer) for items in shape.arrays),
             *map(text_node, shape.texts),
-            *(number_node(n, whole_fractions=self._whole_fractions) for n in shape.numbers),
+            numbers_node(shape.numbers, whole_fractions=self._whole_fractions),
             _boolean(shape),
             NULL if shape.null else NEVER,
         )

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from json.encoder import encode_basestring
 
 from grammars.tree import (
     EMPTY,
@@ -160,6 +161,8 @@ NULL: Node = word("null")
 
 def canonical(value: object) -> str:
     """The one text by which a string, number, boolean or null is written in constants and keys."""
+    if isinstance(value, str):
+        return encode_basestring(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 

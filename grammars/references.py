@@ -42,7 +42,7 @@ class References:
         self._named: dict[str, tuple[Any, str]] | None = None
         self._bases: dict[str, str] = {}
         self._resources: list[str] = []
-        self.has_ids = _mentions(document, "$id") or _mentions(document, "id")
+        self.has_ids = _mentions(document, ("$id", "id"))
 
     def resolve(self, reference: str, pointer: str) -> tuple[Any, str]:
         """The schema a reference points to, and its JSON pointer (RFC 6901).
@@ -153,15 +153,16 @@ def _step(value: Any, name: str, reference: str, pointer: str) -> Any:
     raise InvalidSchema(f"$ref {reference!r} points to nothing: there is no {name!r}", pointer)
 
 
-def _mentions(document: Any, keyword: str) -> bool:
-    """An identifier somewhere below the root."""
+def _mentions(document: Any, keywords: tuple[str, ...]) -> bool:
+    """One of these identifiers somewhere below the root."""
     stack = list(document.values()) if isinstance(document, Mapping) else []
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
-            if isinstance(value.get(keyword), str):
-                return True
-            stack.extend(value.values())
+            for keyword in keywords:
+                if keyword in value and isinstance(value[keyword], str):
+                    return True
+            stack.extend([v for v in value.values() if v.__class__ is dict or v.__class__ is list])
         elif isinstance(value, list):
             stack.extend(value)
     return False

@@ -1,10 +1,12 @@
 """Strings by length, and strings that are none of a given few (the keys that `additionalProperties` is about)."""
 
+import re
 from collections.abc import Iterable
 
 from grammars.json_text import CANONICAL_CHAR, PLAIN_CHAR, QUOTE, SHORT_ESCAPE, STRING_CHAR, canonical, word
 from grammars.tree import EMPTY, CharSet, Except, Lexeme, Node, chars, choice, literal, other_chars, repeat, sequence
 
+_UNSPELLABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f]")
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -31,7 +33,7 @@ def except_node(words: Iterable[str]) -> Node:
 
 def _is_spellable(text: str) -> bool:
     """A canonical string can be this text at all; other control characters than the short escapes it has not."""
-    return all(character >= " " or character in _SHORT for character in text)
+    return _UNSPELLABLE.search(text) is None
 
 
 def _except(words: list[str]) -> Node:

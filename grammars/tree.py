@@ -5,7 +5,7 @@ body is set after it was made. `Lexeme` marks a subtree without recursion that a
 that can follow it could also continue it (a JSON string, a number, a comma).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MAX_CODE_POINT = 0x10FFFF
@@ -141,21 +141,29 @@ def literal(text: str) -> Node:
 def sequence(*items: Node) -> Node:
     """The items in order: nested sequences flattened, neighbouring literals joined, NEVER if any of them is."""
     flat: list[Node] = []
-    for item in _flattened(items, Sequence):
-        if is_never(item):
+    for item in items:
+        if item.__class__ is Sequence:
+            for inner in item.items:
+                _append(flat, inner)
+        elif item.__class__ is Choice and not item.options:
             return NEVER
-        if flat and isinstance(item, Literal) and isinstance(flat[-1], Literal):
-            flat[-1] = Literal(flat[-1].text + item.text)
         else:
-            flat.append(item)
+            _append(flat, item)
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
+
+
+def _append(flat: list[Node], item: Node) -> None:
+    if item.__class__ is Literal and flat and flat[-1].__class__ is Literal:
+        flat[-1] = Literal(flat[-1].text + item.text)
+    else:
+        flat.append(item)
 
 
 def choice(*options: Node) -> Node:
     """One of the options: nested choices flattened, repeated ones and NEVER left out."""
     unique: dict[object, Node] = {}
-    for option in _flattened(options, Choice):
-        if not is_never(option):
+    for given in options:
+        for option in given.options if given.__class__ is Choice else (given,):
             # hashing a deep tree costs as much as the tree is large, so only leaves are compared by content
             leaf = option.body if isinstance(option, Lexeme) else option
             unique.setdefault(option if isinstance(leaf, (Literal, CharSet)) or option == EMPTY else id(option), option)
@@ -177,6 +185,25 @@ def repeat(item: Node, low: int = 0, high: int | None = None) -> Node:
 
 def optional(item: Node) -> Node:
     return repeat(item, 0, 1)
+
+
+def charwise(node: Node) -> Node:
+    """The same texts without lexemes: every character for itself. Of rules, only those that are a lexeme."""
+    match node:
+        case Literal(text):
+            return sequence(*(chars(character) for character in text))
+        case Sequence(items):
+            return sequence(*map(charwise, items))
+        case Choice(options):
+            return choice(*map(charwise, options))
+        case Repeat(item, low, high):
+            return repeat(charwise(item), low, high)
+        case Lexeme(body):
+            return charwise(body)
+        case Rule() if isinstance(node.body, Lexeme):
+            return charwise(node.body)
+        case _:
+            return node
 
 
 def chars(*parts: str | Range) -> CharSet:
@@ -299,11 +326,3 @@ def _produces(node: Node, productive: set[Rule]) -> bool:
             return True
         case Rule():
             return node in productive
-
-
-def _flattened(nodes: Iterable[Node], kind: type[Sequence] | type[Choice]) -> Iterator[Node]:
-    for node in nodes:
-        if isinstance(node, kind) and not is_never(node):
-            yield from children(node)
-        else:
-            yield node

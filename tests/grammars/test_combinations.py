@@ -80,6 +80,7 @@ CASES: list[tuple[Any, list[Any]]] = [
     ({"type": "array", "contains": {"type": "integer"}, "unevaluatedItems": {"type": "string"}},
      [[], [1], ["a"], ["a", 1], [1, "a", 2], [1, None]]),
     ({"type": "number", "not": {"multipleOf": 1}}, [0, 1, 1.5, -0.25, 12345.5, 0.001, "x"]),
+    ({"type": "number", "not": {"type": "integer", "multipleOf": 3, "maximum": 9}}, [3, 4, 12, -9, 0, 1.5, -9.0006]),
     ({"type": "number", "multipleOf": 0.5, "not": {"multipleOf": 1.5}, "minimum": -2},
      [0, 1.5, 0.5, 0.25, -2, -1.5, -2.5]),
     ({"type": "number", "minimum": 0.1, "maximum": 9.75, "not": {"type": "integer"}}, [0, 0.1, 1, 2.5, 9.75, 9.8, 3.0]),
