@@ -86,15 +86,16 @@ class Text:
     def matches(self, text: str) -> bool:
         if len(text) < self.low or (self.high is not None and len(text) > self.high):
             return False
-        return all(automaton_of(n).matches(text) for n in self.accept) and not any(
-            automaton_of(n).matches(text) for n in self.reject
-        )
+        return all(_matches(n, text) for n in self.accept) and not any(_matches(n, text) for n in self.reject)
 
     @property
     def is_empty(self) -> bool:
         """No string at all. Raises: LimitExceeded."""
         if not self.accept and not self.reject:
             return False
+        words = _words_left(self)
+        if words is not None:
+            return not words
         simple = _simplified(self)
         if len(simple.accept) == 1 and not simple.reject and (simple.low, simple.high) == (0, None):
             return simple.accept[0] == NEVER
@@ -111,12 +112,41 @@ def words_text(words: Iterable[str]) -> Text:
     return Text(accept=(choice(*(literal(w) for w in words)),))
 
 
+def _matches(node: Node, text: str) -> bool:
+    words = words_of(node)
+    return automaton_of(node).matches(text) if words is None else text in words
+
+
 def words_of(node: Node) -> list[str] | None:
     """The strings of a tree that is a choice of literals."""
     options = node.options if isinstance(node, Choice) else (node,)
     if all(isinstance(o, Literal) or o == EMPTY for o in options):
         return [o.text if isinstance(o, Literal) else "" for o in options]
     return None
+
+
+def _words_left(text: Text) -> list[str] | None:
+    """All strings of a text that accepts known words only; None for other texts. No automaton for words alone."""
+    found: dict[str, None] | None = None
+    accept: list[Node] = []
+    for node in text.accept:
+        words = words_of(node)
+        if words is None:
+            accept.append(node)
+        else:
+            found = dict.fromkeys(words if found is None else [w for w in dict.fromkeys(words) if w in found])
+    if found is None:
+        return None
+    reject: list[Node] = []
+    for node in text.reject:
+        words = words_of(node)
+        if words is None:
+            reject.append(node)
+        else:
+            excluded = set(words)
+            found = {w: None for w in found if w not in excluded}
+    rest = Text(text.low, text.high, tuple(accept), tuple(reject))
+    return [word for word in found if rest.matches(word)]
 
 
 @lru_cache(maxsize=4096)
@@ -130,15 +160,11 @@ def text_node(text: Text) -> Node:
         words = [words_of(node) for node in text.reject]
         if all(w is not None for w in words):
             return string_except([x for w in words if w is not None for x in w])
+    words_found = _words_left(text)
+    if words_found is not None:
+        return choice(*(word(canonical(w)) for w in words_found))
     if len(text.accept) == 1 and not text.reject and not bounded:
-        words_found = words_of(text.accept[0])
-        if words_found is not None:
-            return choice(*(word(canonical(w)) for w in words_found))
         return _quoted(text.accept[0])
-    found = [words_of(node) for node in text.accept]
-    for words_here in found:
-        if words_here is not None:
-            return choice(*(word(canonical(w)) for w in words_here if text.matches(w)))
     automaton = _product(text.accept, text.reject)
     if not _has_length(automaton, text.low, text.high):
         return NEVER

@@ -1,6 +1,7 @@
 """`python -m benchmarks.grammars`: judges compilers on public schemas and prints one table."""
 
 import argparse
+import gc
 import json
 import time
 from collections import Counter
@@ -30,6 +31,8 @@ def main() -> None:
     names = options.engines.split(",")
     folder = find_corpus("json-schema-test-suite" if options.suite else "maskbench-half", options.data)
     cases = list(suite(folder) if options.suite else maskbench(folder, options.sample))
+    gc.collect()
+    gc.freeze()  # the corpus in memory is no compiler's garbage
     verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
     engines = {**ENGINES, "trammel": by_specification} if options.suite else ENGINES
     for number, case in enumerate(cases):
