@@ -1,5 +1,6 @@
 """Wiring: settings to objects to routes. Everything is built here, once, and handed down."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +11,10 @@ from server import __version__
 from server.api import errors, routes
 from server.api.body_limit import BodyLimit
 from server.api.services import Services
+from server.engine.adapter_folder import AdapterFolder
 from server.engine.engine import Engine, EngineSettings
 from server.engine.model import Model
-from server.settings import Settings
+from server.settings import Settings, adapter_of
 
 _BODY_LIMIT = 8 * 1024 * 1024
 
@@ -20,15 +22,21 @@ _BODY_LIMIT = 8 * 1024 * 1024
 def create_app(settings: Settings) -> FastAPI:
     """The application. Its engine starts and stops with it.
 
-    Raises: ModelLoadError, if the model can't be loaded; TemplateError, if its chat template is broken.
+    Raises: ModelLoadError, if the model can't be loaded; AdapterError, if an adapter can't; TemplateError, if its chat
+    template is broken.
     """
     model = Model(Path(settings.model), gpu_layers=settings.gpu_layers)
     engine = Engine(model, engine_settings(settings))
+    for name, path, scale in map(adapter_of, settings.adapter):
+        engine.preload_adapter(name, path, scale)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
+        watching = asyncio.create_task(AdapterFolder(engine, settings.adapters).watch()) if settings.adapters else None
         yield
+        if watching is not None:
+            watching.cancel()
         await engine.close()
         model.close()
 

@@ -39,6 +39,8 @@ def trammel(version: Annotated[bool, typer.Option("--version", help="Print the v
 def serve(
     model: Annotated[Path | None, typer.Option(help=Settings.model_fields["model"].description)] = None,
     model_name: Annotated[str | None, typer.Option(help=Settings.model_fields["model_name"].description)] = None,
+    adapter: Annotated[list[str] | None, typer.Option(help=Settings.model_fields["adapter"].description)] = None,
+    adapters: Annotated[Path | None, typer.Option(help=Settings.model_fields["adapters"].description)] = None,
     host: Annotated[str | None, typer.Option(help=Settings.model_fields["host"].description)] = None,
     port: Annotated[int | None, typer.Option(help=Settings.model_fields["port"].description)] = None,
     context_length: Annotated[
@@ -53,18 +55,18 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
     """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""
-    given = {name: value for name, value in locals().items() if value is not None}
+    given = {name: value for name, value in locals().items() if value is not None and value != []}
     settings = _settings(given)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     from server.app import create_app  # after --help and bad flags, because it loads llama.cpp
     from server.chat.template import TemplateError
-    from server.engine.errors import ModelLoadError
+    from server.engine.errors import AdapterError, ModelLoadError
 
     try:
         application = create_app(settings)
-    except (ModelLoadError, TemplateError) as error:
+    except (ModelLoadError, AdapterError, TemplateError) as error:
         _fail(str(error))
     config = uvicorn.Config(
         application,

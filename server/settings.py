@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "models" / "trammel-tiny.gguf"
@@ -16,6 +16,10 @@ class Settings(BaseSettings):
 
     model: Path = Field(DEFAULT_MODEL, description="Path of the GGUF file to serve.")
     model_name: str | None = Field(None, description="The name requests use; by default the file's, without suffix.")
+    adapter: list[str] = Field([], description="A LoRA to serve, NAME=PATH or NAME=PATH:SCALE. May be given again.")
+    adapters: Path | None = Field(
+        None, description="A folder of LoRA files (*.gguf), watched: each is served under its name while it is there."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     context_length: int | None = Field(
@@ -33,6 +37,21 @@ class Settings(BaseSettings):
     gpu_layers: int = Field(0, ge=-1, description="Layers to offload to a GPU; -1 for all.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
+    @field_validator("adapter")
+    @classmethod
+    def _adapters_are_named(cls, texts: list[str]) -> list[str]:
+        names = [adapter_of(text)[0] for text in texts]
+        if len(set(names)) < len(names):
+            raise ValueError("two adapters have the same name")
+        return texts
+
+    @field_validator("adapters")
+    @classmethod
+    def _is_a_folder(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"{folder} is no folder")
+        return folder
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -45,12 +64,24 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+def adapter_of(text: str) -> tuple[str, Path, float]:
+    """Name, file and scale of NAME=PATH or NAME=PATH:SCALE. Raises: ValueError."""
+    name, sign, rest = text.partition("=")
+    if not name or not sign or not rest:
+        raise ValueError(f"{text!r} is not NAME=PATH or NAME=PATH:SCALE")
+    path, colon, scale = rest.rpartition(":")
+    try:
+        return (name, Path(path), float(scale)) if colon else (name, Path(rest), 1.0)
+    except ValueError:
+        return name, Path(rest), 1.0
+
+
 def settings_table() -> str:
     """The settings as a Markdown table, for the docs; a test compares it."""
     lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "`models/trammel-tiny.gguf`" if name == "model" else f"`{field.default}`"
-        default = "" if field.default is None else default
+        default = "" if field.default in (None, []) else default
         flag = name.replace("_", "-")
         lines.append(f"| `--{flag}` | `TRAMMEL_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

@@ -73,11 +73,16 @@ class Answer:
 class Completion:
     """A started completion."""
 
-    def __init__(self, services: Services, request: ChatRequest, prepared: Prepared) -> None:
+    def __init__(
+        self, services: Services, request: ChatRequest, prepared: Prepared, model: str, adapter: str | None
+    ) -> None:
+        """`model`: the name the request used."""
         self.id = new_id("chatcmpl")
         self.created = int(time.time())
         self.services = services
         self.request = request
+        self.model = model
+        self._adapter = adapter
         self._prepared = prepared
         self._generations: list[Generation] = []
 
@@ -125,7 +130,12 @@ class Completion:
     async def start(self, tokens: tuple[int, ...], count: int) -> None:
         """Submit `count` generations; none stays behind if one is refused."""
         base = GenerationRequest(
-            tokens, self.request.sampling, self._prepared.grammar.constraint, self.request.stop, self.request.max_tokens
+            tokens,
+            self.request.sampling,
+            self._prepared.grammar.constraint,
+            self.request.stop,
+            self.request.max_tokens,
+            self._adapter,
         )
         seed = self.request.sampling.seed
         try:
@@ -148,10 +158,12 @@ class Completion:
                     logger.warning("%s: arguments of %s: %s", self.id, call.name, fault)
 
 
-async def start_completion(services: Services, request: ChatRequest, count: int) -> Completion:
+async def start_completion(
+    services: Services, request: ChatRequest, count: int, *, model: str, adapter: str | None
+) -> Completion:
     """Prepare and submit. Raises: SchemaError, TemplateError and all that `Engine.submit` raises."""
     prepared, tokens = await asyncio.to_thread(_prepare, services, request)
-    completion = Completion(services, request, prepared)
+    completion = Completion(services, request, prepared, model, adapter)
     await completion.start(tokens, count)
     return completion
 

@@ -54,8 +54,9 @@ def invalid(message: str, param: str | None, code: str | None = "invalid_value")
     return ApiError(400, message, param=param, code=code)
 
 
-def model_not_found(name: str, served: str) -> ApiError:
-    message = f"The model `{name}` does not exist. This server serves `{served}` (see /v1/models)."
+def model_not_found(name: str, served: Sequence[str]) -> ApiError:
+    names = ", ".join(f"`{one}`" for one in served)
+    message = f"The model `{name}` does not exist. This server serves {names} (see /v1/models)."
     return ApiError(404, message, param="model", code="model_not_found")
 
 

@@ -18,7 +18,7 @@ def completion_object(completion: Completion, answers: list[Answer]) -> Json:
         "id": completion.id,
         "object": "chat.completion",
         "created": completion.created,
-        "model": completion.services.model_name,
+        "model": completion.model,
         "choices": [_choice(index, answer) for index, answer in enumerate(answers)],
         "usage": usage_object(answer.usage for answer in answers),
         "system_fingerprint": completion.services.fingerprint,
@@ -87,7 +87,7 @@ class ChunkWriter:
             "id": self._completion.id,
             "object": "chat.completion.chunk",
             "created": self._completion.created,
-            "model": self._completion.services.model_name,
+            "model": self._completion.model,
             "system_fingerprint": self._completion.services.fingerprint,
             "service_tier": "default",
         }

@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse, Response
 
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
-from server.api.errors import model_not_found
 from server.api.responses import completion_object
 from server.api.services import Services, services_of
 from server.api.stream import CompletionStream
@@ -24,9 +23,9 @@ TheServices = Annotated[Services, Depends(services_of)]
 @router.post("/v1/chat/completions")
 async def create_chat_completion(body: ChatCompletionRequest, request: Request, services: TheServices) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
-    services.check_model(body.model)
+    adapter = services.adapter_of(body.model)
     chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
-    completion = await start_completion(services, chat, body.n or 1)
+    completion = await start_completion(services, chat, body.n or 1, model=body.model, adapter=adapter)
     headers = _widened_header(completion)
     if body.stream:
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -37,15 +36,14 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request, 
 @router.get("/v1/models")
 async def list_models(services: TheServices) -> dict[str, Any]:
     """The models a request may name."""
-    return {"object": "list", "data": [_model_object(services)]}
+    return {"object": "list", "data": services.model_objects()}
 
 
 @router.get("/v1/models/{name:path}")
 async def retrieve_model(name: str, services: TheServices) -> dict[str, Any]:
     """One model."""
-    if name != services.model_name:
-        raise model_not_found(name, services.model_name)
-    return _model_object(services)
+    services.adapter_of(name)
+    return next(found for found in services.model_objects() if found["id"] == name)
 
 
 @router.get("/healthz")
@@ -82,7 +80,3 @@ def _widened_header(completion: Completion) -> dict[str, str]:
         return {}
     text = "; ".join(f"{name}: {keywords}" for name, keywords in completion.widened.items())
     return {"x-trammel-widened": text.encode("ascii", "replace").decode()[:1000]}
-
-
-def _model_object(services: Services) -> dict[str, Any]:
-    return {"id": services.model_name, "object": "model", "created": services.created, "owned_by": "trammel"}

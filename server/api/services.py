@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
@@ -36,10 +37,25 @@ class Services:
         """OpenAI's `system_fingerprint`: changes when the answers to a seed may change."""
         return f"trammel-{self.engine.model.path.stem}-{self.engine.model.path.stat().st_size:x}"
 
-    def check_model(self, name: str) -> None:
-        """Raises: ApiError, 404 model_not_found."""
-        if name != self.model_name:
-            raise model_not_found(name, self.model_name)
+    def adapter_of(self, name: str) -> str | None:
+        """The adapter that a `model` means; None for the base model. Raises: ApiError, 404 model_not_found."""
+        if name == self.model_name:
+            return None
+        adapters = [adapter.name for adapter in self.engine.adapters]
+        if name not in adapters:
+            raise model_not_found(name, [self.model_name, *adapters])
+        return name
+
+    def model_objects(self) -> list[dict[str, Any]]:
+        """OpenAI's Model objects: the base model, then its adapters with `parent` and `root`, as vLLM lists them."""
+        base = {"id": self.model_name, "object": "model", "created": self.created, "owned_by": "trammel"}
+        return [
+            {**base, "root": self.model_name, "parent": None},
+            *(
+                {**base, "id": adapter.name, "root": adapter.path.name, "parent": self.model_name}
+                for adapter in self.engine.adapters
+            ),
+        ]
 
 
 def services_of(request: Request) -> Services:

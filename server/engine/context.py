@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.engine import llama_log
+from server.engine.adapter import Adapter
 from server.engine.errors import ModelLoadError
 from server.engine.model import Model
 
@@ -71,6 +72,7 @@ class Context:
             ctypes.cast(self._batch.seq_id[i], ctypes.POINTER(ctypes.c_int32)) for i in range(self._room)
         ]
         self._count = 0
+        self._adapter: Adapter | None = None
 
     @property
     def room(self) -> int:
@@ -120,6 +122,16 @@ class Context:
             raise DecodeError(f"batch row {row} has no logits")
         row_view: NDArray[np.float32] = _view(pointer, ctypes.c_float, self._vocabulary_size)
         return row_view
+
+    def use(self, adapter: Adapter | None) -> None:
+        """Decode with this adapter from now on, or with none."""
+        if adapter is self._adapter:
+            return
+        handles = (llama.llama_adapter_lora_p_ctypes * 1)(adapter.handle if adapter else None)
+        scales = (ctypes.c_float * 1)(adapter.scale if adapter else 0.0)
+        if llama.llama_set_adapters_lora(self._handle, handles, 1 if adapter else 0, scales):
+            raise DecodeError("llama.cpp did not take the adapter")
+        self._adapter = adapter
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Let sequence `target` share the first `length` tokens of `source`."""

@@ -9,7 +9,10 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+from server.engine.adapter import Adapter, load_adapter
 from server.engine.context import Context, ContextSettings
 from server.engine.errors import (
     ContextLengthExceededError,
@@ -100,6 +103,7 @@ class Engine:
         )
         self._grammars = GrammarCache(model.vocabulary.mask_tokenizer, model.vocabulary.size)
         self._generations: dict[Sequence, Generation] = {}
+        self._adapters: dict[str, Adapter] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker = Worker(
             self._context,
@@ -141,7 +145,8 @@ class Engine:
         in_flight = len(self._generations)
         if in_flight >= self.settings.sequences + self.settings.waiting:
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
-        sequence = Sequence(request, guide, self.model.vocabulary, self.context_length)
+        adapter = self._adapter(request.adapter)
+        sequence = Sequence(request, guide, self.model.vocabulary, self.context_length, adapter)
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation
         try:
@@ -150,6 +155,32 @@ class Engine:
             del self._generations[sequence]
             raise
         return generation
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """The adapters that requests may name."""
+        return tuple(self._adapters.values())
+
+    def preload_adapter(self, name: str, path: Path, scale: float = 1.0) -> None:
+        """Like `load_adapter`, before `start`."""
+        self._adapters[name] = load_adapter(self.model, name, path, scale)
+
+    async def load_adapter(self, name: str, path: Path, scale: float = 1.0) -> Adapter:
+        """Serve an adapter. One of the same name is replaced: requests under way keep the old one.
+
+        Raises: AdapterError, EngineStoppedError.
+        """
+        future = self._worker.between_steps(partial(load_adapter, self.model, name, path, scale))
+        adapter = await asyncio.wrap_future(future)
+        replaced = self._adapters.get(name)
+        self._adapters[name] = adapter
+        if replaced is not None:
+            self._worker.retire(replaced)
+        return adapter
+
+    def unload_adapter(self, name: str) -> None:
+        """No new request gets it; its memory is freed when the last request with it is over. Raises: KeyError."""
+        self._worker.retire(self._adapters.pop(name))
 
     async def close(self) -> None:
         """Stop the thread after the step under way and free llama.cpp's memory."""
@@ -170,6 +201,11 @@ class Engine:
                 raise InvalidRequestError("logit_bias", f"This model has no token {token} (0…{size - 1}).")
         if len(request.prompt) >= self.context_length:
             raise ContextLengthExceededError(len(request.prompt), self.context_length)
+
+    def _adapter(self, name: str | None) -> Adapter | None:
+        if name is not None and name not in self._adapters:
+            raise InvalidRequestError("model", f"There is no adapter {name!r}.")
+        return None if name is None else self._adapters[name]
 
     async def _guide(self, constraint: Constraint | None) -> Guide:
         if constraint is None:

@@ -46,6 +46,13 @@ class GenerationError(EngineError):
     """Decoding this sequence failed; the others go on."""
 
 
+class AdapterError(EngineError):
+    """An adapter can't be served: no such file, not a LoRA, or made for another base model."""
+
+    def __init__(self, name: str, cause: str) -> None:
+        super().__init__(f"The adapter {name!r} can't be loaded: {cause}.")
+
+
 class EngineStoppedError(EngineError):
     """The engine has been closed or its thread has died."""
 

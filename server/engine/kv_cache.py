@@ -2,7 +2,8 @@
 
 A slot keeps its KV after its generation ends. A new prompt takes over the longest beginning that any slot, finished
 or running, has in common with it: in a unified cache copying a prefix only marks cells as shared. Finished slots are
-given up least recently used first, when slots or cells run out.
+given up least recently used first, when slots or cells run out. KV is shared within a namespace only: the base model,
+or one adapter.
 """
 
 import itertools
@@ -29,6 +30,8 @@ class Slot:
     """Tokens whose KV is there: tokens[:length]."""
     is_running: bool = False
     last_used: int = 0
+    namespace: object = None
+    """What computed the KV; compared by identity."""
 
 
 class KvCache:
@@ -40,13 +43,13 @@ class KvCache:
         self.shares_prefixes = shares_prefixes
         self._clock = itertools.count(1)
 
-    def take(self, tokens: list[int]) -> Slot:
+    def take(self, tokens: list[int], namespace: object = None) -> Slot:
         """A slot for a generation over `tokens`, with as much KV as can be had for them.
 
         At least the last token stays to be decoded, because its logits are needed. There must be a slot that is
         not running.
         """
-        source, shared = self._longest_prefix(tokens)
+        source, shared = self._longest_prefix(tokens, namespace)
         slot = self._free_slot(keep=source)
         if slot is not source:
             self._memory.truncate(slot.id, 0)
@@ -54,7 +57,7 @@ class KvCache:
                 self._memory.copy_prefix(source.id, slot.id, shared)
         else:
             self._memory.truncate(slot.id, shared)
-        slot.tokens, slot.length, slot.is_running = tokens, shared, True
+        slot.tokens, slot.length, slot.is_running, slot.namespace = tokens, shared, True, namespace
         slot.last_used = next(self._clock)
         return slot
 
@@ -69,7 +72,7 @@ class KvCache:
     def drop(self, slot: Slot) -> None:
         """Forget a slot's KV and free the slot."""
         self._memory.truncate(slot.id, 0)
-        slot.tokens, slot.length, slot.is_running = [], 0, False
+        slot.tokens, slot.length, slot.is_running, slot.namespace = [], 0, False, None
 
     def truncate(self, slot: Slot, length: int) -> None:
         """Forget the KV from position `length` on."""
@@ -85,15 +88,23 @@ class KvCache:
         self.drop(min(idle, key=lambda slot: slot.last_used))
         return True
 
-    def shared_length(self, tokens: Tokens[int]) -> int:
-        """How many of the first tokens need no prefill now."""
-        return self._longest_prefix(tokens)[1]
+    def forget(self, namespace: object) -> None:
+        """Drop what is kept of a namespace; nothing of it is running any more."""
+        for slot in self._slots:
+            if slot.namespace is namespace and not slot.is_running:
+                self.drop(slot)
 
-    def _longest_prefix(self, tokens: Tokens[int]) -> tuple[Slot | None, int]:
+    def shared_length(self, tokens: Tokens[int], namespace: object = None) -> int:
+        """How many of the first tokens need no prefill now."""
+        return self._longest_prefix(tokens, namespace)[1]
+
+    def _longest_prefix(self, tokens: Tokens[int], namespace: object) -> tuple[Slot | None, int]:
         best: Slot | None = None
         best_length = 0
         if self.shares_prefixes:
             for slot in self._slots:
+                if slot.namespace is not namespace:
+                    continue
                 length = min(common_prefix(slot.tokens, tokens), slot.length, len(tokens) - 1)
                 if length > best_length:
                     best, best_length = slot, length

@@ -8,9 +8,12 @@ chunks with the room that is left, so that a long prompt slows the others' strea
 from collections import deque
 from dataclasses import dataclass
 
+from server.engine.adapter import Adapter
 from server.engine.kv_cache import KvCache, common_prefix
 from server.engine.sequence import Sequence
 
+_STEPS_A_TURN = 4
+"""Tokens that the streams of one adapter get before those of the next."""
 _WORTH_WAITING_FOR = 32
 """Tokens of prefill; less than that is done faster than waited for."""
 
@@ -48,6 +51,8 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         """In order of admission."""
+        self._adapter: Adapter | None = None
+        self._steps_left = _STEPS_A_TURN
         self.parked = 0
         """Times a sequence had to give its KV back and wait again."""
 
@@ -63,7 +68,7 @@ class Scheduler:
             if self._is_being_prefilled(sequence):
                 break
             self.waiting.popleft()
-            sequence.slot = self._cache.take(sequence.tokens)
+            sequence.slot = self._cache.take(sequence.tokens, sequence.adapter)
             if sequence.cached_tokens is None:
                 sequence.cached_tokens = sequence.slot.length
             self.running.append(sequence)
@@ -71,19 +76,31 @@ class Scheduler:
         return admitted
 
     def plan(self) -> list[Share]:
-        """The next step: at most `batch_tokens` tokens, decoding sequences before prefilling ones."""
+        """The next step: at most `batch_tokens` tokens of one adapter, decoding sequences before prefilling ones."""
         room = self._settings.batch_tokens
         shares: list[Share] = []
-        for sequence in self.running:
+        turn = self._next_turn()
+        for sequence in turn:
             if room and not sequence.is_prefilling:
                 shares.append(Share(sequence, min(room, sequence.pending)))
                 room -= shares[-1].count
-        chunk = min(room, self._settings.prefill_chunk) if shares else room
-        for sequence in self.running:
+        has_listeners = any(not sequence.is_prefilling for sequence in self.running)
+        chunk = min(room, self._settings.prefill_chunk) if has_listeners else room
+        for sequence in turn:
             if chunk and sequence.is_prefilling:
                 shares.append(Share(sequence, min(chunk, sequence.pending)))
                 chunk -= shares[-1].count
         return shares
+
+    def _next_turn(self) -> list[Sequence]:
+        """The running sequences of one adapter. Adapters take turns of a few steps: changing them costs time."""
+        adapters = list(dict.fromkeys(sequence.adapter for sequence in self.running))
+        if self._adapter not in adapters or (self._steps_left <= 0 and len(adapters) > 1):
+            place = adapters.index(self._adapter) + 1 if self._adapter in adapters else 0
+            self._adapter = adapters[place % len(adapters)] if adapters else None
+            self._steps_left = _STEPS_A_TURN
+        self._steps_left -= 1
+        return [sequence for sequence in self.running if sequence.adapter is self._adapter]
 
     def remove(self, sequence: Sequence) -> None:
         """The sequence is over (or never began): out of the queue or the batch; its KV stays cached."""
@@ -131,9 +148,13 @@ class Scheduler:
         """Another sequence is computing a prefix that this one can then share."""
         if not self._cache.shares_prefixes:
             return False
-        have = self._cache.shared_length(sequence.tokens)
+        have = self._cache.shared_length(sequence.tokens, sequence.adapter)
         coming = max(
-            (common_prefix(other.tokens, sequence.tokens) for other in self.running if other.is_prefilling),
+            (
+                common_prefix(other.tokens, sequence.tokens)
+                for other in self.running
+                if other.is_prefilling and other.adapter is sequence.adapter
+            ),
             default=0,
         )
         return min(coming, len(sequence.tokens) - 1) >= have + _WORTH_WAITING_FOR

@@ -2,6 +2,7 @@
 
 import time
 
+from server.engine.adapter import Adapter
 from server.engine.guide import Guide
 from server.engine.kv_cache import Slot
 from server.engine.sampler import Floats, Sampler
@@ -15,8 +16,16 @@ Event = TextDelta | Finished
 class Sequence:
     """The state of a generation. It owns no KV: `slot` is lent by the scheduler and may be taken back (parking)."""
 
-    def __init__(self, request: GenerationRequest, guide: Guide, vocabulary: Vocabulary, limit: int) -> None:
+    def __init__(
+        self,
+        request: GenerationRequest,
+        guide: Guide,
+        vocabulary: Vocabulary,
+        limit: int,
+        adapter: Adapter | None = None,
+    ) -> None:
         """`limit`: tokens the sequence may have in all, prompt included."""
+        self.adapter = adapter
         self.prompt_length = len(request.prompt)
         self.tokens = list(request.prompt)
         self.slot: Slot | None = None

@@ -62,6 +62,8 @@ class GenerationRequest:
     """Generation ends before the first of these; the match itself is not part of the text."""
     max_tokens: int | None = None
     """None: up to the end of the context."""
+    adapter: str | None = None
+    """Name of a loaded adapter; None is the base model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
+from server.engine.adapter import Adapter, free_adapter
 from server.engine.context import Context, DecodeError, NoRoomError
 from server.engine.errors import EngineStoppedError, GenerationError
 from server.engine.kv_cache import KvCache
@@ -20,6 +23,7 @@ from server.engine.types import EngineStats
 
 logger = logging.getLogger("trammel.engine")
 
+Result = TypeVar("Result")
 Outbox = list[tuple[Sequence, Event | Exception]]
 
 
@@ -50,6 +54,8 @@ class Worker(threading.Thread):
         self._mailbox = threading.Condition()
         self._submitted: list[Sequence] = []
         self._cancelled: list[Sequence] = []
+        self._errands: list[Callable[[], None]] = []
+        self._retired: list[Adapter] = []
         self._is_stopping = False
         self._counters = _Counters()
 
@@ -65,6 +71,29 @@ class Worker(threading.Thread):
         """The sequence leaves before the next step."""
         with self._mailbox:
             self._cancelled.append(sequence)
+            self._mailbox.notify()
+
+    def between_steps(self, act: Callable[[], Result]) -> "Future[Result]":
+        """Run something that must not happen while the context decodes. Raises: EngineStoppedError."""
+        future: Future[Result] = Future()
+
+        def errand() -> None:
+            try:
+                future.set_result(act())
+            except BaseException as error:
+                future.set_exception(error)
+
+        with self._mailbox:
+            if self._is_stopping:
+                raise EngineStoppedError
+            self._errands.append(errand)
+            self._mailbox.notify()
+        return future
+
+    def retire(self, adapter: Adapter) -> None:
+        """Free an adapter once the last sequence that uses it is over."""
+        with self._mailbox:
+            self._retired.append(adapter)
             self._mailbox.notify()
 
     def stop(self) -> None:
@@ -107,16 +136,38 @@ class Worker(threading.Thread):
     def _take_commands(self) -> bool:
         """Read the mailbox, waiting if there is nothing else to do. False: time to stop."""
         with self._mailbox:
-            while not (self._is_stopping or self._submitted or self._cancelled) and self._scheduler.is_idle:
+            while not self._has_mail and self._scheduler.is_idle:
                 self._mailbox.wait()
             submitted, self._submitted = self._submitted, []
             cancelled, self._cancelled = self._cancelled, []
+            errands, self._errands = self._errands, []
+            retired, self._retired = self._retired, []
             self._scheduler.waiting.extend(submitted)
             is_stopping = self._is_stopping
         for sequence in cancelled:
             if sequence in self._scheduler.running or sequence in self._scheduler.waiting:
                 self._post(sequence, sequence.cancel())
+        for errand in errands:
+            errand()
+        self._free(retired)
         return not is_stopping
+
+    @property
+    def _has_mail(self) -> bool:
+        return bool(self._is_stopping or self._submitted or self._cancelled or self._errands or self._retired)
+
+    def _free(self, retired: list[Adapter]) -> None:
+        """Adapters still in use come back after the next step."""
+        in_use = {sequence.adapter for sequence in (*self._scheduler.running, *self._scheduler.waiting)}
+        kept = [adapter for adapter in retired if adapter in in_use]
+        for adapter in retired:
+            if adapter not in in_use:
+                self._cache.forget(adapter)
+                self._context.use(None)
+                free_adapter(adapter)
+        if kept:
+            with self._mailbox:
+                self._retired.extend(kept)
 
     def _step(self) -> None:
         started = time.perf_counter()
@@ -141,6 +192,7 @@ class Worker(threading.Thread):
             rows = self._fill(shares)
             started = time.perf_counter()
             try:
+                self._context.use(shares[0].sequence.adapter)
                 self._context.decode()
             except NoRoomError:
                 if not self._scheduler.make_room():
@@ -203,6 +255,9 @@ class Worker(threading.Thread):
             self._is_stopping = True
             left = [*self._scheduler.running, *self._scheduler.waiting, *self._submitted]
             self._submitted = []
+            errands, self._errands = self._errands, []
+        for errand in errands:
+            errand()
         self._scheduler.running.clear()
         self._scheduler.waiting.clear()
         self._outbox.extend((sequence, EngineStoppedError()) for sequence in left)

@@ -65,7 +65,7 @@ async def started(*scripts: tuple[Step, ...], tool: Tool = TOOL) -> Completion:
     engine: Any = ScriptedEngine(list(scripts))
     services = Services(engine, "m", Conversations(TEMPLATE), keep_alive=0.05)
     request = ChatRequest((Message("user", "q"),), (tool,), ToolChoice("auto"))
-    completion = Completion(services, request, services.conversations.prepare(request))
+    completion = Completion(services, request, services.conversations.prepare(request), "m", None)
     await completion.start((1,), len(scripts))
     return completion
 
