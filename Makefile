@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests format bench-grammars clean
+.PHONY: serve test lint types floors tests format bench bench-grammars clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -29,6 +29,11 @@ SAMPLE ?= 12
 bench-grammars: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.grammars --sample $(SAMPLE) --failures 20 $(ARGS) \
 		--vocabulary "$$(scripts/llama_sources.sh $(VENV))/models/ggml-vocab-qwen2.gguf"
+
+# Builds the peers on first use (a quarter of an hour), then takes about ten minutes. ARGS="--only free-1 --rounds 5".
+bench: $(VENV)/.dev
+	$(BIN)/pip install --quiet 'matplotlib>=3.9,<4'
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

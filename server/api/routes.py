@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response
 
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
+from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.responses import completion_object
 from server.api.services import Services, services_of
 from server.api.stream import CompletionStream
@@ -52,6 +53,12 @@ async def health(services: TheServices) -> JSONResponse:
     stats = services.engine.stats
     state = {"status": "ok" if stats.is_alive else "engine stopped", "running": stats.running, "waiting": stats.waiting}
     return JSONResponse(state, 200 if stats.is_alive else 503)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(services: TheServices) -> Response:
+    """Counters for Prometheus."""
+    return Response(metrics_text(services.engine), media_type=CONTENT_TYPE)
 
 
 async def _whole(completion: Completion, request: Request, headers: dict[str, str]) -> Response:

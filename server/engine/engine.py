@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -104,6 +104,7 @@ class Engine:
         self._grammars = GrammarCache(model.vocabulary.mask_tokenizer, model.vocabulary.size)
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
+        self._rejected = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker = Worker(
             self._context,
@@ -124,7 +125,7 @@ class Engine:
 
     @property
     def stats(self) -> EngineStats:
-        return self._worker.stats()
+        return replace(self._worker.stats(), rejected=self._rejected)
 
     def tokenize(self, text: str, *, parse_special: bool = True) -> tuple[int, ...]:
         """Token ids of a prompt; the model's BOS is put in front if it wants one and the text hasn't got it."""
@@ -144,6 +145,7 @@ class Engine:
         guide = await self._guide(request.constraint)
         in_flight = len(self._generations)
         if in_flight >= self.settings.sequences + self.settings.waiting:
+            self._rejected += 1
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
         adapter = self._adapter(request.adapter)
         sequence = Sequence(request, guide, self.model.vocabulary, self.context_length, adapter)

@@ -94,6 +94,10 @@ class KvCache:
             if slot.namespace is namespace and not slot.is_running:
                 self.drop(slot)
 
+    @property
+    def cells_used(self) -> int:
+        return sum(slot.length for slot in self._slots)
+
     def shared_length(self, tokens: Tokens[int], namespace: object = None) -> int:
         """How many of the first tokens need no prefill now."""
         return self._longest_prefix(tokens, namespace)[1]

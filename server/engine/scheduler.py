@@ -57,6 +57,10 @@ class Scheduler:
         """Times a sequence had to give its KV back and wait again."""
 
     @property
+    def cells(self) -> int:
+        return self._settings.cells
+
+    @property
     def is_idle(self) -> bool:
         return not self.waiting and not self.running
 

@@ -109,6 +109,17 @@ class EngineStats:
     """Sequences in the batch."""
     waiting: int
     """Requests in the queue."""
+    drafted_tokens: int
+    """Tokens that speculation proposed."""
+    accepted_tokens: int
+    """Proposed tokens that were right."""
+    rejected: int
+    """Requests refused because the queue was full."""
+    failed: int
+    """Generations that broke off."""
+    kv_cells: int
+    kv_cells_used: int
+    """Cells that hold a token, of running sequences or kept for the next; a shared one counts once for each."""
     parked: int
     """Times a sequence had to give its KV back and wait again, because the cache was full."""
     decode_seconds: float

@@ -34,6 +34,9 @@ class _Counters:
     sampled_tokens: int = 0
     forced_tokens: int = 0
     cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    failed: int = 0
     decode_seconds: float = 0.0
     step_seconds: float = 0.0
 
@@ -115,6 +118,12 @@ class Worker(threading.Thread):
             sampled_tokens=counters.sampled_tokens,
             forced_tokens=counters.forced_tokens,
             cached_tokens=counters.cached_tokens,
+            drafted_tokens=counters.drafted_tokens,
+            accepted_tokens=counters.accepted_tokens,
+            rejected=0,
+            failed=counters.failed,
+            kv_cells=self._scheduler.cells,
+            kv_cells_used=self._cache.cells_used,
             running=len(self._scheduler.running),
             waiting=self.waiting,
             parked=self._scheduler.parked,
@@ -243,6 +252,7 @@ class Worker(threading.Thread):
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         self._outbox.append((sequence, error))
+        self._counters.failed += 1
         self._scheduler.discard(sequence)
 
     def _flush(self) -> None:

@@ -1,0 +1,1 @@
+"""Trammel against other local servers: the same work, model, threads, context and places, in alternation."""

@@ -1,0 +1,56 @@
+"""`GET /metrics`: what the engine counts, in Prometheus' text form (https://prometheus.io/docs/instrumenting/).
+
+Read from the engine's counters when somebody asks, so that it costs nothing otherwise and is never blocked by decoding.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.engine.engine import Engine
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_COUNTERS = {
+    "steps": "Calls of llama_decode.",
+    "decoded_tokens": "Tokens that went through llama_decode, prompts included.",
+    "sampled_tokens": "Tokens drawn from logits.",
+    "forced_tokens": "Tokens the grammar left no choice about.",
+    "cached_tokens": "Prompt tokens that needed no prefill.",
+    "drafted_tokens": "Tokens that speculation proposed.",
+    "accepted_tokens": "Proposed tokens that were right.",
+    "parked": "Times a sequence gave its KV back because the cache was full, and waited again.",
+    "rejected": "Requests refused because the queue was full.",
+    "failed": "Generations that broke off.",
+    "decode_seconds": "Time inside llama_decode.",
+    "step_seconds": "Time of whole steps, llama_decode included.",
+}
+_GAUGES = {
+    "running": "Sequences in the batch.",
+    "waiting": "Requests in the queue.",
+    "kv_cells_used": "Cells of the KV cache that hold a token; a shared one counts once for each sequence.",
+    "kv_cells": "Cells of the KV cache.",
+    "is_alive": "1 while the engine thread runs.",
+}
+
+
+class EngineCollector(Collector):
+    """An engine's counters as metrics named trammel_…"""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._engine.stats
+        for name, meaning in _COUNTERS.items():
+            yield CounterMetricFamily(f"trammel_{name}", meaning, value=getattr(stats, name))
+        for name, meaning in _GAUGES.items():
+            yield GaugeMetricFamily(f"trammel_{name}", meaning, value=getattr(stats, name))
+
+
+def metrics_text(engine: Engine) -> bytes:
+    """The page."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(EngineCollector(engine))
+    return generate_latest(registry)
