@@ -57,4 +57,5 @@ def engine_settings(settings: Settings) -> EngineSettings:
         prefill_chunk=settings.prefill_chunk,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
+        speculate=settings.speculate,
     )

@@ -51,6 +51,7 @@ def serve(
     queue: Annotated[int | None, typer.Option(help=Settings.model_fields["queue"].description)] = None,
     prefill_chunk: Annotated[int | None, typer.Option(help=Settings.model_fields["prefill_chunk"].description)] = None,
     threads: Annotated[int | None, typer.Option(help=Settings.model_fields["threads"].description)] = None,
+    speculate: Annotated[str | None, typer.Option(help=Settings.model_fields["speculate"].description)] = None,
     gpu_layers: Annotated[int | None, typer.Option(help=Settings.model_fields["gpu_layers"].description)] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:

@@ -1,6 +1,7 @@
 """All settings of the server in one object: from flags, then the environment, then a TOML file, then defaults."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -34,6 +35,9 @@ class Settings(BaseSettings):
     queue: int = Field(128, ge=0, description="Requests that may wait; the next gets 429.")
     prefill_chunk: int = Field(256, ge=1, le=2048, description="Prompt tokens a step may take while others decode.")
     threads: int | None = Field(None, ge=1, description="Threads of llama.cpp; by default all cores.")
+    speculate: Literal["off", "lookup"] = Field(
+        "off", description="lookup drafts what an answer repeats of its prompt; the output stays the same."
+    )
     gpu_layers: int = Field(0, ge=-1, description="Layers to offload to a GPU; -1 for all.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from server.engine.adapter import Adapter, load_adapter
 from server.engine.context import Context, ContextSettings
@@ -50,6 +51,8 @@ class EngineSettings:
     threads: int | None = None
     """None: all the processor's cores this process may use."""
     gpu_layers: int = 0
+    speculate: Literal["off", "lookup"] = "off"
+    """Where drafts of the next tokens come from."""
 
 
 class Generation(AsyncIterator[Event]):
@@ -105,6 +108,7 @@ class Engine:
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
         self._rejected = 0
+        self._speculates = settings.speculate == "lookup" and model.can_share_prefixes  # wrong drafts must be undone
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker = Worker(
             self._context,
@@ -148,7 +152,9 @@ class Engine:
             self._rejected += 1
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
         adapter = self._adapter(request.adapter)
-        sequence = Sequence(request, guide, self.model.vocabulary, self.context_length, adapter)
+        sequence = Sequence(
+            request, guide, self.model.vocabulary, self.context_length, adapter, speculates=self._speculates
+        )
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from server.engine.adapter import Adapter
 from server.engine.kv_cache import KvCache, common_prefix
 from server.engine.sequence import Sequence
+from server.engine.speculation import StepCost
 
 _STEPS_A_TURN = 4
 """Tokens that the streams of one adapter get before those of the next."""
@@ -35,6 +36,8 @@ class Share:
 
     sequence: Sequence
     count: int
+    draft: tuple[int, ...] = ()
+    """Proposed tokens to be checked after the pending ones."""
 
     @property
     def is_whole(self) -> bool:
@@ -53,6 +56,7 @@ class Scheduler:
         """In order of admission."""
         self._adapter: Adapter | None = None
         self._steps_left = _STEPS_A_TURN
+        self.cost = StepCost()
         self.parked = 0
         """Times a sequence had to give its KV back and wait again."""
 
@@ -86,8 +90,8 @@ class Scheduler:
         turn = self._next_turn()
         for sequence in turn:
             if room and not sequence.is_prefilling:
-                shares.append(Share(sequence, min(room, sequence.pending)))
-                room -= shares[-1].count
+                shares.append(self._share_of(sequence, room))
+                room -= shares[-1].count + len(shares[-1].draft)
         has_listeners = any(not sequence.is_prefilling for sequence in self.running)
         chunk = min(room, self._settings.prefill_chunk) if has_listeners else room
         for sequence in turn:
@@ -95,6 +99,13 @@ class Scheduler:
                 shares.append(Share(sequence, min(chunk, sequence.pending)))
                 chunk -= shares[-1].count
         return shares
+
+    def _share_of(self, sequence: Sequence, room: int) -> Share:
+        """All that is pending of a sequence, and a draft if there is room for one."""
+        if room <= sequence.pending:
+            return Share(sequence, room)
+        draft = sequence.draft(self.cost.marginal, room - sequence.pending)
+        return Share(sequence, sequence.pending, tuple(draft))
 
     def _next_turn(self) -> list[Sequence]:
         """The running sequences of one adapter. Adapters take turns of a few steps: changing them costs time."""

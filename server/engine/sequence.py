@@ -6,6 +6,7 @@ from server.engine.adapter import Adapter
 from server.engine.guide import Guide
 from server.engine.kv_cache import Slot
 from server.engine.sampler import Floats, Sampler
+from server.engine.speculation import Economy, Lookup
 from server.engine.text_stream import TextStream
 from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, Usage
 from server.engine.vocabulary import Vocabulary
@@ -23,8 +24,12 @@ class Sequence:
         vocabulary: Vocabulary,
         limit: int,
         adapter: Adapter | None = None,
+        *,
+        speculates: bool = False,
     ) -> None:
-        """`limit`: tokens the sequence may have in all, prompt included."""
+        """`limit`: tokens the sequence may have in all, prompt included. `speculates`: it proposes drafts."""
+        self._lookup = Lookup() if speculates else None
+        self._economy = Economy()
         self.adapter = adapter
         self.prompt_length = len(request.prompt)
         self.tokens = list(request.prompt)
@@ -57,6 +62,18 @@ class Sequence:
     @property
     def forced_tokens(self) -> int:
         return self._forced
+
+    def draft(self, marginal: float, room: int) -> list[int]:
+        """Tokens that may come next, to be checked in the next step. `marginal`: see `Economy.length`."""
+        if self._lookup is None:
+            return []
+        left = self._budget - (len(self.tokens) - self.prompt_length) - 1
+        length = min(self._economy.length(marginal), room, left)
+        return self._lookup.propose(self.tokens, length)
+
+    def learn(self, proposed: int, accepted: int) -> None:
+        """How many tokens of a draft were right."""
+        self._economy.learn(proposed, accepted)
 
     def begin(self) -> list[Event]:
         """Append what the grammar forces before anything is sampled: it is decoded along with the prompt."""

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Sequence as Several
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from server.engine.types import EngineStats
 
 logger = logging.getLogger("trammel.engine")
 
+_SMALL_STEP = 64
+"""Tokens; larger steps hold prompts and say nothing about decoding."""
 Result = TypeVar("Result")
 Outbox = list[tuple[Sequence, Event | Exception]]
 
@@ -39,6 +42,14 @@ class _Counters:
     failed: int = 0
     decode_seconds: float = 0.0
     step_seconds: float = 0.0
+
+
+def _common(one: Several[int], other: Several[int]) -> int:
+    """Length of the beginning that two have in common."""
+    for index, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return index
+    return min(len(one), len(other))
 
 
 class Worker(threading.Thread):
@@ -184,19 +195,39 @@ class Worker(threading.Thread):
             self._counters.cached_tokens += sequence.cached_tokens or 0
             self._post(sequence, self._guarded(sequence, sequence.begin))
         rows = self._decode()
-        for sequence, row in rows:
-            events = self._guarded(sequence, partial(self._sample, sequence, row))
-            self._counters.sampled_tokens += 1
-            if sequence.slot is not None:  # a rollback may reach behind what is decoded
-                self._cache.truncate(sequence.slot, len(sequence.tokens) - 1)
-            self._post(sequence, events)
+        for share, row in rows:
+            self._sample(share, row)
         self._counters.step_seconds += time.perf_counter() - started
 
-    def _sample(self, sequence: Sequence, row: int) -> list[Event]:
+    def _sample(self, share: Share, row: int) -> None:
+        """Draw the next token and, as long as the draft has it too, the ones after it."""
+        sequence, draft = share.sequence, share.draft
+        known = len(sequence.tokens)
+        row -= len(draft)
+        right = 0
+        while True:
+            events = self._guarded(sequence, partial(self._advance, sequence, row + right))
+            self._counters.sampled_tokens += 1
+            added = sequence.tokens[known + right :] if len(sequence.tokens) > known + right else []
+            matched = _common(added, draft[right:])
+            right += matched
+            is_on_draft = bool(added) and matched == len(added) and right < len(draft) + 1
+            if is_over(events) or not is_on_draft or sequence.slot is None:
+                break
+            self._outbox.extend((sequence, event) for event in events)
+        if draft:
+            sequence.learn(len(draft), right)
+            self._counters.drafted_tokens += len(draft)
+            self._counters.accepted_tokens += right
+        if sequence.slot is not None:  # wrong drafts go, and a rollback may reach behind what is decoded
+            self._cache.truncate(sequence.slot, min(known + right, len(sequence.tokens) - 1))
+        self._post(sequence, events)
+
+    def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         return sequence.advance(self._context.logits(row))
 
-    def _decode(self) -> list[tuple[Sequence, int]]:
-        """Run one batch. Returns the sequences that can be sampled now, each with the row of its logits."""
+    def _decode(self) -> list[tuple[Share, int]]:
+        """Run one batch. Returns the shares whose sequences can be sampled now, each with its last row."""
         while shares := self._scheduler.plan():
             rows = self._fill(shares)
             started = time.perf_counter()
@@ -211,26 +242,30 @@ class Worker(threading.Thread):
                 for share in shares:
                     self._fail(share.sequence, GenerationError(f"Decoding failed: {error}"))
                 return []
-            self._counters.decode_seconds += time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self._counters.decode_seconds += seconds
+            if self._context.count <= _SMALL_STEP:
+                self._scheduler.cost.learn(self._context.count, seconds)
             self._counters.steps += 1
             self._counters.decoded_tokens += self._context.count
             for share in shares:
                 if share.sequence.slot is not None:
-                    share.sequence.slot.length += share.count
+                    share.sequence.slot.length += share.count + len(share.draft)
             return rows
         return []
 
-    def _fill(self, shares: list[Share]) -> list[tuple[Sequence, int]]:
+    def _fill(self, shares: list[Share]) -> list[tuple[Share, int]]:
         self._context.clear_batch()
-        rows: list[tuple[Sequence, int]] = []
+        rows: list[tuple[Share, int]] = []
         for share in shares:
             slot = share.sequence.slot
             if slot is None:
                 raise RuntimeError("a planned sequence has no slot")
-            tokens = share.sequence.tokens[slot.length : slot.length + share.count]
-            row = self._context.add(tokens, start=slot.length, sequence=slot.id, wants_logits=share.is_whole)
+            tokens = [*share.sequence.tokens[slot.length : slot.length + share.count], *share.draft]
+            wanted = 1 + len(share.draft) if share.is_whole else 0
+            row = self._context.add(tokens, start=slot.length, sequence=slot.id, wanted=wanted)
             if share.is_whole:
-                rows.append((share.sequence, row))
+                rows.append((share, row))
         return rows
 
     def _guarded(self, sequence: Sequence, act: Callable[[], list[Event]]) -> list[Event]:
