@@ -128,7 +128,7 @@ async def whole(client: httpx.AsyncClient, body: Body) -> Answer:
 async def run_streams(url: str, streams: Sequence[Sequence[Body]], *, streaming: bool = True) -> list[Answer]:
     """Answers to all bodies: the streams side by side, each stream's bodies one after the other."""
     ask = stream if streaming else whole
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # llama-server drops idle ones
     async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
 
         async def run(bodies: Sequence[Body]) -> list[Answer]:

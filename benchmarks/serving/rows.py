@@ -59,7 +59,12 @@ class Bench:
 
     def run(self, setup: Setup, streams: list[list[Body]], *, streaming: bool = True) -> list[Answer]:
         with self.stage.only(setup) as process:
-            return asyncio.run(run_streams(process.url, streams, streaming=streaming))
+            try:
+                return asyncio.run(run_streams(process.url, streams, streaming=streaming))
+            except httpx.HTTPError as error:
+                log = process.log()
+                self.stage.dismiss(setup)
+                raise NotAvailableError(f"{setup.name} failed ({error}): {log[-300:]!r}") from error
 
 
 def ask(number: int, *, tokens: int, **fields: Any) -> Body:

@@ -36,6 +36,7 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         sampling=_sampling(body, defaults),
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         max_tokens=min(limits) if limits else None,
+        top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         template_variables=_template_variables(body),
     )
 

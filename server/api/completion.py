@@ -18,7 +18,7 @@ from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, Cont
 from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
-from server.engine.types import Finished, FinishReason, GenerationRequest, Usage
+from server.engine.types import Finished, FinishReason, GenerationRequest, TokenLogprob, Usage
 
 logger = logging.getLogger("trammel.api")
 
@@ -34,7 +34,7 @@ class ChoiceFinished:
     usage: Usage
 
 
-ChoiceEvent = Delta | ChoiceFinished
+ChoiceEvent = Delta | TokenLogprob | ChoiceFinished
 
 
 @dataclass(slots=True)
@@ -55,6 +55,7 @@ class Answer:
     calls: list[Call] = field(default_factory=list)
     reason: WireReason = "stop"
     usage: Usage = NO_USAGE
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
     def add(self, event: ChoiceEvent) -> None:
         match event:
@@ -66,6 +67,8 @@ class Answer:
                 self.calls[index].arguments += arguments
             case CallEnd(index):
                 self.calls[index].is_whole = True
+            case TokenLogprob():
+                self.logprobs.append(event)
             case ChoiceFinished(reason, usage):
                 self.reason, self.usage = reason, usage
 
@@ -103,6 +106,9 @@ class Completion:
         parser = self.services.conversations.parser(self._prepared)
         answer = Answer()
         async for event in self._generations[choice]:
+            if isinstance(event, TokenLogprob):
+                yield event
+                continue
             for delta in parser.finish() if isinstance(event, Finished) else parser.feed(event.text):
                 answer.add(delta)
                 yield delta
@@ -135,6 +141,7 @@ class Completion:
             self._prepared.grammar.constraint,
             self.request.stop,
             self.request.max_tokens,
+            self.request.top_logprobs,
             self._adapter,
         )
         seed = self.request.sampling.seed

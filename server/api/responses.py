@@ -3,12 +3,13 @@
 Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat/streaming.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 from server.api.completion import Answer, Call, ChoiceEvent, ChoiceFinished, Completion, new_id
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
-from server.engine.types import Usage
+from server.engine.types import TokenLogprob, Usage
 
 Json = dict[str, Any]
 
@@ -19,7 +20,7 @@ def completion_object(completion: Completion, answers: list[Answer]) -> Json:
         "object": "chat.completion",
         "created": completion.created,
         "model": completion.model,
-        "choices": [_choice(index, answer) for index, answer in enumerate(answers)],
+        "choices": [_choice(completion, index, answer) for index, answer in enumerate(answers)],
         "usage": usage_object(answer.usage for answer in answers),
         "system_fingerprint": completion.services.fingerprint,
         "service_tier": "default",
@@ -51,6 +52,8 @@ class ChunkWriter:
     def __init__(self, completion: Completion, *, include_usage: bool) -> None:
         self._completion = completion
         self._include_usage = include_usage
+        self._logprobs: defaultdict[int, list[TokenLogprob]] = defaultdict(list)
+        """Of each choice, those that no chunk has told yet."""
 
     def role(self, index: int) -> Json:
         """The first chunk of a choice."""
@@ -70,6 +73,9 @@ class ChunkWriter:
                 return self._chunk(index, {"tool_calls": [call]})
             case CallEnd():
                 return None
+            case TokenLogprob():
+                self._logprobs[index].append(event)
+                return None
             case ChoiceFinished(reason, _):
                 return self._chunk(index, {}, reason)
 
@@ -78,7 +84,9 @@ class ChunkWriter:
         return {**self._frame(), "choices": [], "usage": usage_object(usages)}
 
     def _chunk(self, index: int, delta: Json, reason: str | None = None) -> Json:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+        tokens = self._logprobs.pop(index, [])
+        logprobs = logprobs_object(self._completion, tokens) if tokens else None
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         usage: Json = {"usage": None} if self._include_usage else {}
         return {**self._frame(), "choices": [choice], **usage}
 
@@ -93,7 +101,21 @@ class ChunkWriter:
         }
 
 
-def _choice(index: int, answer: Answer) -> Json:
+def logprobs_object(completion: Completion, tokens: list[TokenLogprob]) -> Json | None:
+    """OpenAI's `logprobs` of a choice: all tokens of the answer, those of tool calls too. None if not asked for."""
+    if completion.request.top_logprobs is None:
+        return None
+    vocabulary = completion.services.engine.model.vocabulary
+
+    def entry(token: int, logprob: float) -> Json:
+        spelled = vocabulary.pieces[token] or vocabulary.name(token).encode()
+        return {"token": spelled.decode("utf-8", errors="replace"), "logprob": logprob, "bytes": list(spelled)}
+
+    content = [{**entry(t.token, t.logprob), "top_logprobs": [entry(*one) for one in t.top]} for t in tokens]
+    return {"content": content, "refusal": None}
+
+
+def _choice(completion: Completion, index: int, answer: Answer) -> Json:
     message: Json = {
         "role": "assistant",
         "content": answer.content or (None if answer.calls else ""),
@@ -102,7 +124,8 @@ def _choice(index: int, answer: Answer) -> Json:
     }
     if answer.calls:
         message["tool_calls"] = [_call(call) for call in answer.calls]
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": answer.reason}
+    logprobs = logprobs_object(completion, answer.logprobs)
+    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": answer.reason}
 
 
 def _call(call: Call) -> Json:

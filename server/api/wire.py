@@ -167,6 +167,7 @@ class ChatCompletionRequest(_Wire):
     functions: Any = None
     function_call: Any = None
     logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
 
     @field_validator("stop")
     @classmethod
@@ -192,15 +193,10 @@ class ChatCompletionRequest(_Wire):
             raise ValueError("this field is deprecated and not supported; use tools and tool_choice")
         return value
 
-    @field_validator("logprobs")
-    @classmethod
-    def _no_logprobs(cls, value: bool | None) -> bool | None:
-        if value:
-            raise ValueError("log probabilities are not supported yet; leave logprobs out")
-        return value
-
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise ValueError("'stream_options' is only allowed when 'stream' is true")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("'top_logprobs' is only allowed when 'logprobs' is true")
         return self

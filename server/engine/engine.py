@@ -146,7 +146,7 @@ class Engine:
         EngineStoppedError.
         """
         self._check(request)
-        guide = await self._guide(request.constraint)
+        guide = await self._guide(request.constraint, jumps=request.top_logprobs is None)
         in_flight = len(self._generations)
         if in_flight >= self.settings.sequences + self.settings.waiting:
             self._rejected += 1
@@ -215,11 +215,11 @@ class Engine:
             raise InvalidRequestError("model", f"There is no adapter {name!r}.")
         return None if name is None else self._adapters[name]
 
-    async def _guide(self, constraint: Constraint | None) -> Guide:
+    async def _guide(self, constraint: Constraint | None, *, jumps: bool) -> Guide:
         if constraint is None:
             return Guide(self.model.vocabulary)
         matcher = await asyncio.to_thread(self._grammars.matcher, constraint)
-        return Guide(self.model.vocabulary, matcher, constraint.trigger or "")
+        return Guide(self.model.vocabulary, matcher, constraint.trigger or "", jumps=jumps)
 
     def _deliver_from_thread(self, outbox: Outbox) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell

@@ -23,7 +23,16 @@ class Move:
 class Guide:
     """Says which tokens are allowed and what follows from each. Without a matcher everything is allowed."""
 
-    def __init__(self, vocabulary: Vocabulary, matcher: GrammarMatcher | None = None, trigger: str = "") -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        matcher: GrammarMatcher | None = None,
+        trigger: str = "",
+        *,
+        jumps: bool = True,
+    ) -> None:
+        """`jumps`: tokens without a choice are appended at once. Otherwise they too are sampled one by one."""
+        self._jumps = jumps
         self._vocabulary = vocabulary
         self._matcher = matcher
         self._trigger = trigger.encode()
@@ -41,7 +50,7 @@ class Guide:
 
     def begin(self) -> list[int]:
         """Tokens the grammar forces before the first one is sampled."""
-        return [] if self._is_free or self._matcher is None else self._matcher.take_forced()
+        return [] if self._is_free or self._matcher is None else self._forced(self._matcher)
 
     def follow(self, token: int) -> Move:
         """Take in a sampled token."""
@@ -50,8 +59,11 @@ class Guide:
         if self._is_free:
             return self._watch(token, self._matcher)
         self._matcher.accept([token])
-        forced = self._matcher.take_forced()
+        forced = self._forced(self._matcher)
         return Move([token, *forced], len(forced))
+
+    def _forced(self, matcher: GrammarMatcher) -> list[int]:
+        return matcher.take_forced() if self._jumps else []
 
     def _watch(self, token: int, matcher: GrammarMatcher) -> Move:
         pieces = self._vocabulary.pieces
@@ -75,7 +87,7 @@ class Guide:
         inside = self._recent[first:]
         if start == found and matcher.can_accept(inside):
             matcher.accept(inside)
-            forced = matcher.take_forced()
+            forced = self._forced(matcher)
             return Move([token, *forced], len(forced))
         head = pieces[inside[0]][: found - start].decode("utf-8", errors="ignore")
         replacement = [*self._vocabulary.tokenize(head, parse_special=False), *matcher.take_forced()]

@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from server.engine.errors import GenerationError
 from server.engine.grammar_matcher import TokenIds
-from server.engine.types import Sampling
+from server.engine.types import Sampling, TokenLogprob
 
 _BLOCK = 512
 Floats = NDArray[np.float32]
+
+
+def logprob(logits: Floats, token: int, top: int) -> TokenLogprob:
+    """A token and the `top` likeliest in softmax(logits). `logits`: shape (vocabulary,)."""
+    shifted = logits.astype(np.float64) - float(logits.max())
+    shifted -= np.log(np.exp(shifted).sum())
+    best = np.argpartition(shifted, -top)[-top:] if top else np.zeros(0, dtype=np.int64)
+    best = best[np.argsort(-shifted[best], kind="stable")]
+    return TokenLogprob(token, float(shifted[token]), tuple((int(t), float(shifted[t])) for t in best))
 
 
 class Sampler:

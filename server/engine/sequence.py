@@ -5,13 +5,13 @@ import time
 from server.engine.adapter import Adapter
 from server.engine.guide import Guide
 from server.engine.kv_cache import Slot
-from server.engine.sampler import Floats, Sampler
+from server.engine.sampler import Floats, Sampler, logprob
 from server.engine.speculation import Economy, Lookup
 from server.engine.text_stream import TextStream
-from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, Usage
+from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, TokenLogprob, Usage
 from server.engine.vocabulary import Vocabulary
 
-Event = TextDelta | Finished
+Event = TextDelta | TokenLogprob | Finished
 
 
 class Sequence:
@@ -43,6 +43,7 @@ class Sequence:
         self._sampler = Sampler(request.sampling, request.prompt)
         self._text = TextStream(request.stop)
         self._forced = 0
+        self._top_logprobs = request.top_logprobs
         self._has_begun = False
 
     @property
@@ -95,7 +96,10 @@ class Sequence:
         move = self._guide.follow(token)
         spelled = self._take_back(move.rollback)
         self._sampler.observe(move.tokens)
-        return self._append(move.tokens, move.forced, spelled)
+        events = self._append(move.tokens, move.forced, spelled)
+        if self._top_logprobs is not None and move.tokens[:1] == [token]:
+            return [logprob(logits, token, self._top_logprobs), *events]
+        return events
 
     def cancel(self) -> list[Event]:
         return self._end("cancelled", "")

@@ -62,6 +62,9 @@ class GenerationRequest:
     """Generation ends before the first of these; the match itself is not part of the text."""
     max_tokens: int | None = None
     """None: up to the end of the context."""
+    top_logprobs: int | None = None
+    """So many of the likeliest tokens are told at every place; None tells no probabilities. Tokens that a grammar
+    forces are then sampled like others, so that each has a probability of its own."""
     adapter: str | None = None
     """Name of a loaded adapter; None is the base model."""
 
@@ -83,6 +86,17 @@ class TextDelta:
     """New text: whole characters, never part of a stop string."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A sampled token in the model's own distribution: before logit bias, penalties, mask and temperature."""
+
+    token: int
+    logprob: float
+    """Natural logarithm of its probability."""
+    top: tuple[tuple[int, float], ...]
+    """The likeliest tokens, best first, with theirs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,3 +324,42 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TRAMMEL_MODEL_NAME", "my/model:v1")
     with running_server() as server:
         assert httpx.get(f"{server.url}/v1/models/my/model:v1").status_code == 200
+
+
+def test_log_probabilities_come_as_the_sdk_wants_them(client: openai.OpenAI) -> None:
+    asked: Any = {"model": MODEL, "messages": QUESTION, "max_tokens": 8, "temperature": 0, "logprobs": True}
+    choice = client.chat.completions.create(**asked, top_logprobs=3).choices[0]
+    assert choice.logprobs
+    tokens = choice.logprobs.content or []
+    assert bytes(b for token in tokens for b in token.bytes or []).decode() == choice.message.content
+    for token in tokens:
+        assert len(token.top_logprobs) == 3
+        assert token.logprob == token.top_logprobs[0].logprob <= 0  # temperature 0 takes the likeliest
+        assert [one.logprob for one in token.top_logprobs] == sorted(
+            (o.logprob for o in token.top_logprobs), reverse=True
+        )
+    streamed = [
+        token
+        for chunk in client.chat.completions.create(**asked, top_logprobs=3, stream=True)
+        if chunk.choices and chunk.choices[0].logprobs
+        for token in chunk.choices[0].logprobs.content or []
+    ]
+    assert [token.token for token in streamed] == [token.token for token in tokens]
+
+
+def test_every_token_of_a_constrained_answer_has_a_probability(client: openai.OpenAI) -> None:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "f", "schema": PARAMETERS, "strict": True}}
+    choice = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, response_format=form, logprobs=True, max_tokens=80
+    ).choices[0]
+    assert choice.logprobs
+    tokens = choice.logprobs.content or []
+    assert bytes(b for token in tokens for b in token.bytes or []).decode() == choice.message.content
+    assert all(token.top_logprobs == [] for token in tokens)
+
+
+def test_top_logprobs_without_logprobs_are_refused(server_url: str) -> None:
+    response = post(server_url, top_logprobs=2)
+    assert response.status_code == 400
+    assert "logprobs" in error_of(response)["message"]
+    assert error_of(post(server_url, logprobs=True, top_logprobs=21))["param"] == "top_logprobs"
