@@ -1,19 +1,15 @@
 """Writes a tree out: as GBNF, which llama.cpp and others read, and as Lark, which llguidance runs fastest.
 
-GBNF: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md. Lark as llguidance reads it:
-https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md. Both come from the same tree. In Lark every
-`Lexeme` becomes one terminal; the lexer takes the longest match, which is right for a lexeme by its definition and
-would be wrong for other subtrees, so everything else stays in rules.
+GBNF: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md. It is the form for readers, so its rules
+have speaking names. Both come from the same tree.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from json.encoder import encode_basestring_ascii
 
-from grammars.errors import LimitExceeded
-from grammars.json_text import canonical
+from grammars.lark import write_lark
+from grammars.regexes import check_size, quantifier, range_text
 from grammars.report import EMPTY_REPORT, Report
 from grammars.strings import except_node
 from grammars.tree import (
@@ -35,8 +31,6 @@ from grammars.tree import (
     sequence,
 )
 
-_MOST_TEXT = 8_000_000
-"""Characters of grammar; a larger one would take seconds to load."""
 _LLAMA_REPEAT = 1000
 """llama.cpp makes a rule for every bracket and every optional repetition, and refuses to repeat what has more than 2000
 of them inside (MAX_REPETITION_THRESHOLD); so larger counts are nested, and what is large gets a name first."""
@@ -57,7 +51,7 @@ class CompiledGrammar:
     @cached_property
     def lark(self) -> str:
         """Raises: LimitExceeded."""
-        return _Lark(_names(rules_in(self.root, inside_lexemes=False))).write(self.root)
+        return write_lark(self.root)
 
 
 def emit(root: Node, report: Report = EMPTY_REPORT) -> CompiledGrammar:
@@ -87,12 +81,6 @@ def _base_name(name: str) -> str:
     return base if base[0].isalpha() else f"r-{base}"
 
 
-def _check_size(text: str) -> str:
-    if len(text) > _MOST_TEXT:
-        raise LimitExceeded(f"the grammar has {len(text):,} characters, more than {_MOST_TEXT:,}")
-    return text
-
-
 class _Gbnf:
     def __init__(self, names: dict[Rule, str]) -> None:
         self._names = names
@@ -104,7 +92,7 @@ class _Gbnf:
         lines = [f"root ::= {self._text(root)}"]
         lines += [f"{name} ::= {self._text(rule.body)}" for rule, name in self._names.items()]
         lines += [f"{name} ::= {text}" for text, name in self._parts.items()]
-        return _check_size("\n".join(lines) + "\n")
+        return check_size("\n".join(lines) + "\n")
 
     def _part(self, text: str) -> str:
         """A name for a text that is to be repeated."""
@@ -172,7 +160,7 @@ class _Gbnf:
         elif isinstance(item, (Repeat, Lexeme, Meet, Except)) and text[0] != "(":
             text = f"({text})"
         if times <= _LLAMA_REPEAT:
-            return text + _quantifier(low, high)
+            return text + quantifier(low, high)
         size = _LLAMA_REPEAT // 2
         block = self._part(f"{text}{{{size}}}")
         parts = [f"{block}{{{low // size}}}", f"{text}{{{low % size}}}"] if low else []
@@ -185,106 +173,6 @@ class _Gbnf:
         return "(" + " ".join(parts) + ")"
 
 
-class _Lark:
-    def __init__(self, names: dict[Rule, str]) -> None:
-        self._names = {rule: name.replace("-", "_") for rule, name in names.items()}
-        self._terminals: dict[str, str] = {}
-
-    def write(self, root: Node) -> str:
-        rules = [f"start: {self._text(root)}"]
-        rules += [f"{name}: {self._text(rule.body)}" for rule, name in self._names.items()]
-        terminals = [f"{name}: {text}" for text, name in self._terminals.items()]
-        return _check_size("\n".join(["%llguidance {}", *rules, *terminals]) + "\n")
-
-    def _text(self, node: Node) -> str:
-        """This is half of the time that a grammar takes to write, so the commonest nodes come first."""
-        match node:
-            case Lexeme(Literal(text)) | Literal(text):
-                return encode_basestring_ascii(text)  # Lark strings are read as JSON strings
-            case Rule():
-                return self._names[node]
-            case Sequence(items):
-                return " ".join([self._inside(item) for item in items]) or '""'
-            case Repeat(item, low, high):
-                return f"({self._text(item)}){_quantifier(low, high)}"
-            case Choice(options):
-                return " | ".join([self._text(option) for option in options])
-            case Lexeme(body):
-                return self._terminal(_slashed(body))
-            case CharSet():
-                return f"/{_regex(node)}/"
-            case Except(words, char, suffix):
-                return self._except(words, char, suffix)
-            case Meet(accept, reject, _):
-                return self._terminal(" & ".join([*map(_slashed, accept), *("~" + _slashed(n) for n in reject)]))
-
-    def _inside(self, item: Node) -> str:
-        """An item of a sequence."""
-        return f"({self._text(item)})" if isinstance(item, Choice) else self._text(item)
-
-    def _except(self, words: tuple[str, ...], char: Node, suffix: str) -> str:
-        any_string = f'/"{_repeated(_regex(char), 0, None)}"{_regex_text(suffix)}/'
-        taken = "|".join(_regex_text(canonical(word) + suffix) for word in words)
-        return self._terminal(f"{any_string} & ~/{taken}/" if words else any_string)
-
-    def _terminal(self, text: str) -> str:
-        return self._terminals.setdefault(text, f"T{len(self._terminals)}")
-
-
-def _slashed(node: Node) -> str:
-    return f"/{_regex(node)}/"
-
-
-def _regex(node: Node) -> str:
-    """A regular subtree in Rust's regex syntax, between Lark's slashes."""
-    match node:
-        case Literal(text):
-            return _regex_text(text)
-        case CharSet():
-            return _regex_set(node)
-        case Sequence(items):
-            return "".join(_regex(item) for item in items)
-        case Choice(options):
-            return "(?:" + "|".join(_regex(option) for option in options) + ")"
-        case Repeat(item, low, high):
-            return _repeated(_regex(item), low, high)
-        case Lexeme(body):
-            return _regex(body)
-        case Rule():
-            return _rule_regex(node)
-        case Meet() | Except():
-            raise TypeError("an intersection stands alone")
-
-
-@lru_cache(maxsize=64)
-def _rule_regex(rule: Rule) -> str:
-    return _regex(rule.body)
-
-
-def _repeated(text: str, low: int, high: int | None) -> str:
-    if len(text) > 1 and not (text[0] == "[" and text.find("]") == len(text) - 1):
-        text = f"(?:{text})"
-    return text + _quantifier(low, high)
-
-
-def _quantifier(low: int, high: int | None) -> str:
-    match low, high:
-        case 0, None:
-            return "*"
-        case 1, None:
-            return "+"
-        case 0, 1:
-            return "?"
-        case _, None:
-            return f"{{{low},}}"
-        case _:
-            return f"{{{low}}}" if low == high else f"{{{low},{high}}}"
-
-
-def _range(low: int, high: int, write: Callable[[int], str]) -> str:
-    return write(low) if low == high else f"{write(low)}-{write(high)}"
-
-
 @lru_cache(maxsize=1024)
 def _gbnf_set(ranges: tuple[Range, ...]) -> str:
     """Negated where that is shorter to read: llguidance's reader has no escapes for the highest code points."""
@@ -293,15 +181,7 @@ def _gbnf_set(ranges: tuple[Range, ...]) -> str:
         sign, ranges = "^", other_chars(CharSet(ranges)).ranges
         if not ranges:
             return "[^\\x00]" if not sign else "[^\ufffe]"
-    return "[" + sign + "".join(_range(low, high, _gbnf_set_char) for low, high in ranges) + "]"
-
-
-@lru_cache(maxsize=1024)
-def _regex_set(node: CharSet) -> str:
-    ranges, sign = node.ranges, ""
-    if ranges and ranges[-1][1] == MAX_CODE_POINT and ranges != ((0, 0xD7FF), (0xE000, MAX_CODE_POINT)):
-        sign, ranges = "^", other_chars(node).ranges
-    return "[" + sign + "".join(_range(low, high, _regex_set_char) for low, high in ranges) + "]"
+    return "[" + sign + "".join(range_text(low, high, _gbnf_set_char) for low, high in ranges) + "]"
 
 
 _GBNF_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -319,18 +199,3 @@ def _gbnf_set_char(code: int) -> str:
     if character in "]^-[":
         return f"\\x{code:02X}"
     return _gbnf_char(character)
-
-
-@lru_cache(maxsize=8192)
-def _regex_text(text: str) -> str:
-    return text if text.isalnum() and text.isascii() else "".join(map(_regex_char, text))
-
-
-def _regex_char(character: str) -> str:
-    if character.isalnum() and character.isascii():
-        return character
-    return f"\\x{{{ord(character):X}}}"
-
-
-def _regex_set_char(code: int) -> str:
-    return _regex_char(chr(code))

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammars.emit import _regex
+from grammars.regexes import regex
 from grammars.integers import integer_between
 from grammars.tree import NEVER, Node
 
 
 def matches(node: Node, text: str) -> bool:
-    pattern = re.sub(r"\\x\{([0-9A-F]+)\}", lambda m: re.escape(chr(int(m.group(1), 16))), _regex(node))
+    pattern = re.sub(r"\\x\{([0-9A-F]+)\}", lambda m: re.escape(chr(int(m.group(1), 16))), regex(node))
     return re.fullmatch(pattern, text) is not None
 
 
