@@ -13,7 +13,7 @@ from grammars.checking import Verdict, check
 from grammars.compiler import Compiler, Fragment
 from grammars.emit import CompiledGrammar, emit
 from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
-from grammars.json_text import AnyJson, Spacing
+from grammars.json_text import Spacing, any_json
 from grammars.options import Options
 from grammars.report import Entry, Report, merge
 from grammars.tree import Node, choice, literal, optional, repeat, sequence
@@ -90,12 +90,12 @@ def content_hash(*parts: Any) -> str:
 
 def json_value(spacing: Spacing = Spacing.COMPACT) -> Node:
     """Any JSON value."""
-    return AnyJson(spacing).value
+    return any_json(spacing).value
 
 
 def json_object(spacing: Spacing = Spacing.COMPACT) -> Node:
     """Any JSON object."""
-    return AnyJson(spacing).object
+    return any_json(spacing).object
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from grammars.arrays import array_node
 from grammars.decimals import numbers_node
 from grammars.demands import Demands, Way
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
-from grammars.json_text import BOOLEAN, NULL, AnyJson, Punctuation, Spacing, canonical, word
+from grammars.json_text import BOOLEAN, NULL, Punctuation, Spacing, any_json, canonical, word
 from grammars.objects import Member, object_node
 from grammars.options import Options
 from grammars.reader import Reader
@@ -44,7 +44,7 @@ class Compiler:
         self._document = document
         self._signs = Punctuation.of(options.spacing)
         self._whole_fractions = options.spacing is Spacing.FLEXIBLE
-        self._any = AnyJson(options.spacing)
+        self._any = any_json(options.spacing)
         self._report = ReportBuilder()
         self._reader = Reader(document, self._report, options)
         self._arena = self._reader.arena

@@ -12,7 +12,7 @@ from grammars.options import Options
 from grammars.patterns import PatternError, read_pattern
 from grammars.references import child
 from grammars.report import Entry, ReportBuilder
-from grammars.shapes import Items, Members, Numbers, Shape, everything
+from grammars.shapes import Items, Members, Numbers, Shape
 from grammars.terms import Arena, Term
 from grammars.texts import Text, words_text
 
@@ -62,7 +62,7 @@ class Conditions:
     give_up: Callable[[str, str, str], Term]
 
     def base(self, schema: Mapping[str, Any], pointer: str) -> Term:
-        whole = everything(self.arena)
+        whole = self.arena.whole
         names = types_of(schema, pointer)
         if self.options.openapi and schema.get("nullable") is True and "type" in schema:
             names.add("null")
@@ -263,11 +263,11 @@ class Conditions:
 
     def objects(self, members: Members, pointer: str) -> Term:
         """These objects, and everything that is no object."""
-        return self.arena.basis(replace(everything(self.arena), objects=(members,)), pointer)
+        return self.arena.basis(replace(self.arena.whole, objects=(members,)), pointer)
 
     def arrays(self, items: Items, pointer: str) -> Term:
         """These arrays, and everything that is no array."""
-        return self.arena.basis(replace(everything(self.arena), arrays=(items,)), pointer)
+        return self.arena.basis(replace(self.arena.whole, arrays=(items,)), pointer)
 
     def only_objects(self, members: Members, pointer: str) -> Term:
         return self.arena.basis(Shape(objects=(members,)), pointer)

@@ -201,6 +201,12 @@ class AnyJson:
         return sequence(signs.open_object, optional(separated(member, signs.comma)), signs.close_object)
 
 
+@lru_cache(maxsize=len(Spacing))
+def any_json(spacing: Spacing) -> AnyJson:
+    """The same rules for every grammar: made once."""
+    return AnyJson(spacing)
+
+
 def separated(item: Node, comma: Node, low: int = 1, high: int | None = None) -> Node:
     """`low` (at least 1) to `high` items with commas between them."""
     rest = repeat(sequence(comma, item), low - 1, None if high is None else high - 1)

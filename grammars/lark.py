@@ -24,7 +24,7 @@ from grammars.tree import (
     Repeat,
     Rule,
     Sequence,
-    sequence,
+    children,
 )
 
 _DEEPEST = 12
@@ -42,17 +42,15 @@ def _uses(root: Node) -> Counter[Rule]:
     stack = [root]
     while stack:
         node = stack.pop()
-        match node:
-            case Lexeme() | Literal():
-                continue
-            case Sequence(items) | Choice(items):
-                stack += items
-            case Repeat(item, _, _):
-                stack.append(item)
-            case Rule():
-                uses[node] += 1
-                if uses[node] == 1:
-                    stack.append(node.body)
+        kind = type(node)
+        if kind is Sequence or kind is Choice:
+            stack += [child for child in children(node) if type(child) is not Lexeme]
+        elif isinstance(node, Repeat):
+            stack.append(node.item)
+        elif isinstance(node, Rule):
+            uses[node] += 1
+            if uses[node] == 1:
+                stack.append(node.body)
     return uses
 
 
@@ -62,6 +60,8 @@ class _Lark:
         self._rules: dict[Rule, str] = {}
         self._waiting: list[Rule] = []
         self._terminals: dict[str, str] = {}
+        self._known: dict[int, str] = {}
+        """Terminals of lexemes by identity; the tree keeps them alive."""
 
     def write(self, root: Node) -> str:
         lines = ["%llguidance {}", "start: " + self._text(root, 0)]
@@ -74,8 +74,10 @@ class _Lark:
     def _text(self, node: Node, depth: int) -> str:
         """`depth`: brackets around it. The commonest nodes come first."""
         match node:
-            case Lexeme(Literal(text)) | Literal(text):
-                return encode_basestring_ascii(text)  # Lark strings are read as JSON strings
+            case Lexeme(body):
+                if type(body) is Literal:
+                    return encode_basestring_ascii(body.text)  # Lark strings are read as JSON strings
+                return self._known.get(id(node)) or self._lexeme(node, body)
             case Rule():
                 return self._text(node.body, depth) if self._stands_here(node, depth) else self._name(node)
             case Sequence(items):
@@ -84,17 +86,17 @@ class _Lark:
                 return self._repeated(item, depth) + quantifier(low, high)
             case Choice(options):
                 return " | ".join(self._options(options, depth))
-            case Lexeme(body):
-                return self._terminal(self._lexeme(body))
+            case Literal(text):
+                return encode_basestring_ascii(text)
             case CharSet():
                 return f"/{regex(node)}/"
             case Except(words, char, suffix):
-                return self._terminal(self._except(words, char, suffix))
+                return self._except(words, char, suffix)
             case Meet(accept, reject, _):
                 return self._terminal(" & ".join([*map(_slashed, accept), *("~" + _slashed(n) for n in reject)]))
 
     def _stands_here(self, rule: Rule, depth: int) -> bool:
-        if isinstance(rule.body, (Lexeme, Literal, Except, Meet)):
+        if isinstance(rule.body, _LEAVES):
             return True
         return self._uses[rule] == 1 and depth < _DEEPEST
 
@@ -106,14 +108,14 @@ class _Lark:
 
     def _item(self, item: Node, depth: int) -> str:
         """An item of a sequence; a choice needs brackets there."""
-        while isinstance(item, Rule) and self._stands_here(item, depth):
+        while type(item) is Rule and self._stands_here(item, depth):
             item = item.body
-        return self._bracketed(item, depth) if isinstance(item, Choice) else self._text(item, depth)
+        return self._bracketed(item, depth) if type(item) is Choice else self._text(item, depth)
 
     def _repeated(self, item: Node, depth: int) -> str:
-        while isinstance(item, Rule) and self._stands_here(item, depth):
+        while type(item) is Rule and self._stands_here(item, depth):
             item = item.body
-        if isinstance(item, (Rule, Lexeme, Literal, CharSet, Except, Meet)):
+        if isinstance(item, (Rule, *_LEAVES)):
             return self._text(item, depth)
         return self._bracketed(item, depth)
 
@@ -132,46 +134,53 @@ class _Lark:
         return [terminal, *(self._text(option, depth) for option in options if _constant(option) is None)]
 
     def _except(self, words: tuple[str, ...], char: Node, suffix: str) -> str:
-        any_string = self._lexeme(sequence(_QUOTE, Repeat(char, 0, None), Literal(f'"{suffix}')))
+        any_string = self._joined(_pieces((_QUOTE, Repeat(char, 0, None), Literal(f'"{suffix}'))))
         taken = "|".join([regex_text(canonical(word) + suffix) for word in words])
-        return f"{any_string} & ~/{taken}/" if words else any_string
+        return self._terminal(f"{any_string} & ~/{taken}/" if words else any_string)
 
-    def _lexeme(self, body: Node) -> str:
+    def _lexeme(self, node: Node, body: Node) -> str:
+        pieces = _pieces(body.items if isinstance(body, Sequence) else (body,))
+        self._known[id(node)] = name = self._terminal(self._joined(pieces))
+        return name
+
+    def _joined(self, pieces: "tuple[_Piece, ...]") -> str:
         """A terminal's text. Characters of strings, which are rules, become terminals that the others share."""
-        items = body.items if isinstance(body, Sequence) else (body,)
-        parts: list[str] = []
-        plain: list[Node] = []
-        for item in items:
-            match item:
-                case Repeat(Rule() as char, low, high):
-                    parts += [*_slashed_all(plain), self._terminal(_rule_slashed(char)) + quantifier(low, high)]
-                    plain = []
-                case _:
-                    plain.append(item)
-        return " ".join([*parts, *_slashed_all(plain)]) or '""'
+        return " ".join([text if rule is None else self._chars(rule) + text for rule, text in pieces])
+
+    def _chars(self, rule: Rule) -> str:
+        return self._known.get(id(rule)) or self._known.setdefault(id(rule), self._terminal(_slashed(rule.body)))
 
     def _terminal(self, text: str) -> str:
         return self._terminals.setdefault(text, f"T{len(self._terminals)}")
 
 
 _QUOTE = Literal('"')
+_LEAVES = (Lexeme, Literal, CharSet, Except, Meet)
+_Piece = tuple[Rule | None, str]
+"""Of a terminal: a regex, or a rule and how often it comes."""
+
+
+@lru_cache(maxsize=256)
+def _pieces(items: tuple[Node, ...]) -> tuple[_Piece, ...]:
+    parts: list[_Piece] = []
+    plain: list[Node] = []
+    for item in items:
+        if isinstance(item, Repeat) and isinstance(item.item, Rule):
+            parts += [*_plain_piece(plain), (item.item, quantifier(item.low, item.high))]
+            plain = []
+        else:
+            plain.append(item)
+    return (*parts, *_plain_piece(plain)) or ((None, '""'),)
+
+
+def _plain_piece(nodes: list[Node]) -> list[_Piece]:
+    return [(None, _slashed(Sequence(tuple(nodes))))] if nodes else []
 
 
 def _constant(node: Node) -> str | None:
     """The text of a lexeme that is only one."""
-    match node:
-        case Lexeme(Literal(text)) | Literal(text):
-            return text
-    return None
-
-
-def _slashed_all(nodes: list[Node]) -> list[str]:
-    return [_slashed(Sequence(tuple(nodes)))] if nodes else []
-
-
-@lru_cache(maxsize=64)
-def _rule_slashed(rule: Rule) -> str:
-    return _slashed(rule.body)
+    body = node.body if isinstance(node, Lexeme) else node
+    return body.text if isinstance(body, Literal) else None
 
 
 def _slashed(node: Node) -> str:

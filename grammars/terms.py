@@ -43,7 +43,8 @@ class Arena:
         self.nothing = Term("nothing")
         self._known: dict[tuple[object, ...], Term] = {}
         self._shapes: dict[Term, Shape] = {self.nothing: Shape()}
-        self._shapes[self.any] = everything(self)
+        self.whole = self._shapes[self.any] = everything(self)
+        """The shape of any value."""
         self._open: set[Term] = set()
         self._work = 0
         self._emptiness: dict[Term, bool] = {self.nothing: True, self.any: False}
