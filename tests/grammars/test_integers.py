@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammars.regexes import regex
 from grammars.integers import integer_between
+from grammars.regexes import regex
 from grammars.tree import NEVER, Node
 
 
