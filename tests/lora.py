@@ -7,15 +7,24 @@ import numpy as np
 
 
 def write_lora(
-    path: Path, model: Path, seed: int = 0, *, strength: float = 1.0, architecture: str = "", width: int = 0
+    path: Path,
+    model: Path,
+    seed: int = 0,
+    *,
+    strength: float = 1.0,
+    architecture: str = "",
+    width: int = 0,
+    trigger: tuple[int, ...] = (),
 ) -> Path:
-    """`architecture` and `width`: others than the model's, for files that don't fit it."""
+    """`architecture` and `width`: for files that don't fit the model. `trigger`: tokens of an aLoRA."""
     reader = gguf.GGUFReader(model)
     own = str(reader.fields["general.architecture"].contents())
     writer = gguf.GGUFWriter(path, architecture or own)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 4.0)
+    if trigger:
+        writer.add_array(gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS, trigger)
     random = np.random.default_rng(seed)
     for tensor in reader.tensors:
         if tensor.name.endswith(("attn_q.weight", "attn_output.weight", "ffn_down.weight")):

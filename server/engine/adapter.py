@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gguf
 import llama_cpp.llama_cpp as llama
 
 from server.engine import llama_log
 from server.engine.errors import AdapterError
+from server.engine.gguf_header import Header, HeaderError, read_header
 from server.engine.model import Model
+
+_SIDES = {"lora_a": 0, "lora_b": 1}
+"""Which dimension of the weight each half must fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,17 +31,11 @@ class Adapter:
 
 
 def load_adapter(model: Model, name: str, path: Path, scale: float = 1.0) -> Adapter:
-    """Load an adapter into a model. Not while the model decodes. Raises: AdapterError, with the cause."""
-    if not path.is_file():
-        raise AdapterError(name, f"{path} does not exist or is no file")
-    _check_header(model, name, path)
+    """Load an adapter that `check_adapter` has passed, not while the model decodes. Raises: AdapterError."""
     with llama_log.captured() as log:
         handle: Any = llama.llama_adapter_lora_init(model.handle, str(path).encode())
     if not handle:
         raise AdapterError(name, log[0] if log else "llama.cpp gave no reason")
-    if llama.llama_adapter_get_alora_n_invocation_tokens(handle):
-        llama.llama_adapter_lora_free(handle)
-        raise AdapterError(name, "it is an activated LoRA (aLoRA), which is not served; use a plain LoRA")
     return Adapter(name, path, scale, handle)
 
 
@@ -47,20 +44,39 @@ def free_adapter(adapter: Adapter) -> None:
     llama.llama_adapter_lora_free(adapter.handle)
 
 
-def _check_header(model: Model, name: str, path: Path) -> None:
-    """What llama.cpp says of these without naming the two sides."""
+def check_adapter(model: Model, name: str, path: Path) -> None:
+    """Read the file's header and compare it with the model's; any thread may. Raises: AdapterError.
+
+    llama.cpp refuses the same files, but without naming the two sides.
+    """
+    if not path.is_file():
+        raise AdapterError(name, f"{path} does not exist or is no file")
     try:
-        fields = gguf.GGUFReader(path).fields
-    except (ValueError, OSError, IndexError, KeyError) as error:
+        header, base = read_header(path), read_header(model.path)
+    except (HeaderError, OSError) as error:
         raise AdapterError(name, f"{path.name} is not a whole GGUF file ({error})") from error
+    if (kind := header.text("general.type")) != "adapter" or header.text("adapter.type") != "lora":
+        raise AdapterError(name, f"{path.name} is not a LoRA adapter (general.type is {kind!r})")
+    if header.architecture != base.architecture:
+        raise AdapterError(
+            name,
+            f"it was trained on another base: {header.architecture!r}, but {model.path.name} is {base.architecture!r}",
+        )
+    if "adapter.alora.invocation_tokens" in header.metadata:
+        raise AdapterError(name, "it is an activated LoRA (aLoRA), which is not served; use a plain LoRA")
+    _check_shapes(name, header, base)
 
-    def text(key: str) -> str:
-        field = fields.get(key)
-        return str(field.contents()) if field is not None else "unknown"
 
-    if text("general.type") != "adapter" or text("adapter.type") != "lora":
-        raise AdapterError(name, f"{path.name} is not a LoRA adapter (general.type is {text('general.type')!r})")
-    wanted = model.metadata("general.architecture") or "unknown"
-    if text("general.architecture") != wanted:
-        found = text("general.architecture")
-        raise AdapterError(name, f"it was trained on another base: {found!r}, but {model.path.name} is {wanted!r}")
+def _check_shapes(name: str, header: Header, base: Header) -> None:
+    """A weight of shape (in, out) is changed by `lora_a` (in, rank) and `lora_b` (rank, out)."""
+    for tensor_name, tensor in header.tensors.items():
+        weight_name, _, side = tensor_name.rpartition(".")
+        weight = base.tensors.get(weight_name)
+        if weight is None or side not in _SIDES or weight_name.startswith("token_embd"):  # stored the other way round
+            continue
+        found, wanted = tensor.shape[_SIDES[side]], weight.shape[_SIDES[side]]
+        if found != wanted:
+            raise AdapterError(
+                name,
+                f"it was trained on a base of another size: {tensor_name} is for {found}, but the model has {wanted}",
+            )

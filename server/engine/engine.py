@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from server.engine.adapter import Adapter, load_adapter
+from server.engine.adapter import Adapter, check_adapter, load_adapter
 from server.engine.context import Context, ContextSettings
 from server.engine.errors import (
     ContextLengthExceededError,
@@ -171,6 +171,7 @@ class Engine:
 
     def preload_adapter(self, name: str, path: Path, scale: float = 1.0) -> None:
         """Like `load_adapter`, before `start`."""
+        check_adapter(self.model, name, path)
         self._adapters[name] = load_adapter(self.model, name, path, scale)
 
     async def load_adapter(self, name: str, path: Path, scale: float = 1.0) -> Adapter:
@@ -178,6 +179,7 @@ class Engine:
 
         Raises: AdapterError, EngineStoppedError.
         """
+        await asyncio.to_thread(check_adapter, self.model, name, path)
         future = self._worker.between_steps(partial(load_adapter, self.model, name, path, scale))
         adapter = await asyncio.wrap_future(future)
         replaced = self._adapters.get(name)

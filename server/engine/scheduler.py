@@ -13,8 +13,8 @@ from server.engine.kv_cache import KvCache, common_prefix
 from server.engine.sequence import Sequence
 from server.engine.speculation import StepCost
 
-_STEPS_A_TURN = 4
-"""Tokens that the streams of one adapter get before those of the next."""
+_SHORTEST_TURN, _LONGEST_TURN = 2, 8
+"""Steps that the streams of one adapter get before those of the next, as many as there are streams between these."""
 _WORTH_WAITING_FOR = 32
 """Tokens of prefill; less than that is done faster than waited for."""
 
@@ -55,7 +55,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         """In order of admission."""
         self._adapter: Adapter | None = None
-        self._steps_left = _STEPS_A_TURN
+        self._steps_left = _SHORTEST_TURN
         self.cost = StepCost()
         self.parked = 0
         """Times a sequence had to give its KV back and wait again."""
@@ -113,7 +113,8 @@ class Scheduler:
         if self._adapter not in adapters or (self._steps_left <= 0 and len(adapters) > 1):
             place = adapters.index(self._adapter) + 1 if self._adapter in adapters else 0
             self._adapter = adapters[place % len(adapters)] if adapters else None
-            self._steps_left = _STEPS_A_TURN
+            streams = sum(sequence.adapter is self._adapter for sequence in self.running)
+            self._steps_left = min(max(streams, _SHORTEST_TURN), _LONGEST_TURN)
         self._steps_left -= 1
         return [sequence for sequence in self.running if sequence.adapter is self._adapter]
 

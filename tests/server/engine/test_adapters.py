@@ -50,6 +50,17 @@ async def test_base_and_adapters_side_by_side_say_what_each_says_alone(model: Mo
         assert len(set(alone)) == 3
 
 
+async def test_no_adapter_starves_beside_a_crowd(model: Model, loras: list[Path]) -> None:
+    async with running_engine(model) as engine:
+        await engine.load_adapter("one", loras[0])
+        crowd = [asyncio.create_task(say(engine, count=400)) for _ in range(6)]
+        while engine.stats.running < 6:
+            await asyncio.sleep(0.001)
+        await say(engine, "one", 8)
+        assert not any(task.done() for task in crowd)
+        await asyncio.gather(*crowd)
+
+
 async def test_the_prefix_cache_never_crosses_adapters(model: Model, loras: list[Path]) -> None:
     async with running_engine(model) as engine:
         await engine.load_adapter("one", loras[0])
@@ -85,7 +96,8 @@ async def test_an_adapter_unloaded_while_it_is_used_serves_its_last_request(mode
     ("make", "cause"),
     [
         (lambda path: write_lora(path, MODEL, architecture="gemma"), "another base: 'gemma'"),
-        (lambda path: write_lora(path, MODEL, width=24), "shape|incorrect|dimension"),
+        (lambda path: write_lora(path, MODEL, width=24), "is for 24, but the model has"),
+        (lambda path: write_lora(path, MODEL, trigger=(5, 6)), "aLoRA"),
         (lambda path: shutil.copy(MODEL, path), "not a LoRA"),
         (lambda path: path.write_bytes(b"GGUF\x03\x00\x00\x00 and then nothing"), "not a whole GGUF"),
         (lambda path: None, "does not exist"),
