@@ -1,6 +1,7 @@
 """Wiring: settings to objects to routes. Everything is built here, once, and handed down."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,12 @@ from server.api.body_limit import BodyLimit
 from server.api.services import Services
 from server.engine.adapter_folder import AdapterFolder
 from server.engine.engine import Engine, EngineSettings
-from server.engine.model import Model
+from server.engine.errors import ModelLoadError
+from server.engine.memory import plan_memory
+from server.engine.model import Model, ModelSettings, header_of
 from server.settings import Settings, adapter_of
+
+logger = logging.getLogger("trammel")
 
 _BODY_LIMIT = 8 * 1024 * 1024
 
@@ -25,8 +30,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises: ModelLoadError, if the model can't be loaded; AdapterError, if an adapter can't; TemplateError, if its chat
     template is broken.
     """
-    model = Model(Path(settings.model), gpu_layers=settings.gpu_layers)
-    engine = Engine(model, engine_settings(settings))
+    engine = load_engine(Path(settings.model), settings)
+    model = engine.model
     for name, path, scale in map(adapter_of, settings.adapter):
         engine.preload_adapter(name, path, scale)
 
@@ -48,6 +53,28 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def load_engine(path: Path, settings: Settings) -> Engine:
+    """A model in an engine that is yet to be started; says first what memory they take. Raises: ModelLoadError."""
+    header, wanted = header_of(path), engine_settings(settings)
+    _, cells = wanted.sizes(header.number("context_length") or 0)
+    logger.info("%s: %s", path.name, plan_memory(header, cells, wanted.kv_type))
+    model = Model(
+        path,
+        ModelSettings(
+            gpu_layers=settings.gpu_layers,
+            split_mode=settings.split_mode,
+            main_gpu=settings.main_gpu,
+            mmap=settings.mmap,
+            mlock=settings.mlock,
+        ),
+    )
+    try:
+        return Engine(model, wanted)
+    except ModelLoadError:
+        model.close()
+        raise
+
+
 def engine_settings(settings: Settings) -> EngineSettings:
     return EngineSettings(
         context_length=settings.context_length,
@@ -56,6 +83,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         waiting=settings.queue,
         prefill_chunk=settings.prefill_chunk,
         threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
         speculate=settings.speculate,
+        kv_type=settings.kv_type,
+        flash_attention=settings.flash_attention,
     )

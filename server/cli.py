@@ -44,7 +44,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help=Settings.model_fields["host"].description)] = None,
     port: Annotated[int | None, typer.Option(help=Settings.model_fields["port"].description)] = None,
     context_length: Annotated[
-        int | None, typer.Option(help=Settings.model_fields["context_length"].description)
+        str | None, typer.Option(help=Settings.model_fields["context_length"].description)
     ] = None,
     kv_cells: Annotated[int | None, typer.Option(help=Settings.model_fields["kv_cells"].description)] = None,
     parallel: Annotated[int | None, typer.Option(help=Settings.model_fields["parallel"].description)] = None,
@@ -52,7 +52,15 @@ def serve(
     prefill_chunk: Annotated[int | None, typer.Option(help=Settings.model_fields["prefill_chunk"].description)] = None,
     threads: Annotated[int | None, typer.Option(help=Settings.model_fields["threads"].description)] = None,
     speculate: Annotated[str | None, typer.Option(help=Settings.model_fields["speculate"].description)] = None,
+    kv_type: Annotated[str | None, typer.Option(help=Settings.model_fields["kv_type"].description)] = None,
+    flash_attention: Annotated[
+        str | None, typer.Option(help=Settings.model_fields["flash_attention"].description)
+    ] = None,
     gpu_layers: Annotated[int | None, typer.Option(help=Settings.model_fields["gpu_layers"].description)] = None,
+    split_mode: Annotated[str | None, typer.Option(help=Settings.model_fields["split_mode"].description)] = None,
+    main_gpu: Annotated[int | None, typer.Option(help=Settings.model_fields["main_gpu"].description)] = None,
+    mmap: Annotated[bool | None, typer.Option(help=Settings.model_fields["mmap"].description)] = None,
+    mlock: Annotated[bool | None, typer.Option(help=Settings.model_fields["mlock"].description)] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
     """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""

@@ -1,10 +1,12 @@
 """All settings of the server in one object: from flags, then the environment, then a TOML file, then defaults."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from server.engine.types import FlashAttention, KvType, SplitMode
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "models" / "trammel-tiny.gguf"
 CONFIG_FILE = "trammel.toml"
@@ -23,8 +25,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    context_length: int | None = Field(
-        None, ge=64, description="Tokens a request may have in all; by default the model's own, up to 8192."
+    context_length: Annotated[int, Field(ge=64)] | Literal["model"] | None = Field(
+        None,
+        description="Tokens a request may have in all; `model`: all it was trained for; by default that, up to 8192.",
     )
     kv_cells: int | None = Field(
         None,
@@ -38,7 +41,15 @@ class Settings(BaseSettings):
     speculate: Literal["off", "lookup"] = Field(
         "off", description="lookup drafts what an answer repeats of its prompt; the output stays the same."
     )
+    kv_type: KvType = Field(
+        "f16", description=f"How the KV cache holds numbers: {', '.join(get_args(KvType))}; q8_0 halves its memory."
+    )
+    flash_attention: FlashAttention = Field("auto", description="auto, on or off; quantized KV types need it.")
     gpu_layers: int = Field(0, ge=-1, description="Layers to offload to a GPU; -1 for all.")
+    split_mode: SplitMode = Field("layer", description="Division among several GPUs: none, layer, row or tensor.")
+    main_gpu: int = Field(0, ge=0, description="The GPU that is used where split-mode is none.")
+    mmap: bool = Field(True, description="Map the model file into memory rather than read it.")
+    mlock: bool = Field(False, description="Keep the weights from being swapped out.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
     @field_validator("adapter")
@@ -48,6 +59,14 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError("two adapters have the same name")
         return texts
+
+    @field_validator("flash_attention")
+    @classmethod
+    def _quantized_kv_has_it(cls, flash_attention: FlashAttention, info: ValidationInfo) -> FlashAttention:
+        kv_type = info.data.get("kv_type", "f16")
+        if flash_attention == "off" and kv_type not in ("f32", "f16", "bf16"):
+            raise ValueError(f"the KV type {kv_type} needs flash attention")
+        return flash_attention
 
     @field_validator("adapters")
     @classmethod

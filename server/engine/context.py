@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from server.engine import llama_log
 from server.engine.adapter import Adapter
 from server.engine.errors import ModelLoadError
+from server.engine.memory import kv_type_number
 from server.engine.model import Model
+from server.engine.types import FlashAttention, KvType
+
+_FLASH_ATTENTION: dict[FlashAttention, int] = {
+    "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 
 
 class NoRoomError(Exception):
@@ -37,6 +45,8 @@ class ContextSettings:
     batch_tokens: int
     """Tokens one decode may take."""
     threads: int
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
 
 
 class Context:
@@ -51,6 +61,8 @@ class Context:
         params.n_ubatch = min(settings.batch_tokens, 512)
         params.n_threads = settings.threads
         params.n_threads_batch = settings.threads
+        params.type_k = params.type_v = kv_type_number(settings.kv_type)
+        params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
         params.kv_unified = True
         params.no_perf = True
         with llama_log.captured() as log:

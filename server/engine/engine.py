@@ -27,18 +27,20 @@ from server.engine.kv_cache import KvCache
 from server.engine.model import Model
 from server.engine.scheduler import SchedulerSettings
 from server.engine.sequence import Event, Sequence
-from server.engine.types import Constraint, EngineStats, Finished, GenerationRequest
+from server.engine.types import Constraint, EngineStats, Finished, FlashAttention, GenerationRequest, KvType
 from server.engine.worker import Outbox, Worker
 
 _STOP_SECONDS = 10.0
+_USUAL_CONTEXT = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How much the engine does at once."""
 
-    context_length: int | None = None
-    """Tokens a request may have in all, prompt and answer; None takes what the model was trained for, up to 8192."""
+    context_length: int | Literal["model"] | None = None
+    """Tokens a request may have in all, prompt and answer; "model" takes what the model was trained for, None takes
+    that up to 8192."""
     kv_cells: int | None = None
     """Tokens the KV cache holds over all requests; None gives every sequence its whole context, up to 65,536."""
     sequences: int = 16
@@ -50,9 +52,16 @@ class EngineSettings:
     """Prompt tokens in a step while others are being answered."""
     threads: int | None = None
     """None: all the processor's cores this process may use."""
-    gpu_layers: int = 0
     speculate: Literal["off", "lookup"] = "off"
     """Where drafts of the next tokens come from."""
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
+
+    def sizes(self, trained: int) -> tuple[int, int]:
+        """Tokens of a request and of the KV cache, for a model trained to look back `trained` tokens (0: unknown)."""
+        trained = trained or _USUAL_CONTEXT
+        length = trained if self.context_length == "model" else self.context_length or min(trained, _USUAL_CONTEXT)
+        return length, max(length, self.kv_cells or min(length * self.sequences, 65_536))
 
 
 class Generation(AsyncIterator[Event]):
@@ -91,10 +100,7 @@ class Engine:
         """Make the context; `start` then begins to work. Raises: ModelLoadError."""
         self.model = model
         self.settings = settings
-        trained = min(model.train_context or 8192, 8192)
-        self.context_length = settings.context_length or trained
-        cells = settings.kv_cells or min(self.context_length * settings.sequences, 65_536)
-        cells = max(cells, self.context_length)
+        self.context_length, cells = settings.sizes(model.train_context)
         self._context = Context(
             model,
             ContextSettings(
@@ -102,6 +108,8 @@ class Engine:
                 sequences=2 * settings.sequences,  # the other half keeps finished prefixes warm
                 batch_tokens=settings.batch_tokens,
                 threads=settings.threads or len(os.sched_getaffinity(0)),
+                kv_type=settings.kv_type,
+                flash_attention=settings.flash_attention,
             ),
         )
         self._grammars = GrammarCache(model.vocabulary.mask_tokenizer, model.vocabulary.size)

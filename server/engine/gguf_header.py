@@ -6,6 +6,7 @@ skips over the text in a twentieth of that. Format: https://github.com/ggml-org/
 """
 
 import mmap
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Header:
     metadata: Mapping[str, Value]
     tensors: Mapping[str, Tensor]
     file_bytes: int
+    """Of all its parts, if it is split."""
 
     @property
     def architecture(self) -> str:
@@ -69,16 +71,26 @@ class Header:
 def read_header(path: Path) -> Header:
     """Raises: HeaderError; OSError, if the file can't be opened."""
     size = path.stat().st_size
+    parts = sum(part.stat().st_size for part in _parts(path))
     if not size:
         raise HeaderError("it is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            return _read(_Cursor(data), size)
+            return _read(_Cursor(data), size, parts)
         except (struct.error, KeyError, UnicodeDecodeError, OverflowError, RecursionError) as error:
             raise HeaderError("its header is cut off or damaged") from error
 
 
-def _read(cursor: "_Cursor", size: int) -> Header:
+def _parts(path: Path) -> list[Path]:
+    """A split model's files, `x-00001-of-00003.gguf` and so on, given the first; else the file itself."""
+    split = re.fullmatch(r"(.*)-00001-of-(\d{5})\.gguf", path.name)
+    if split is None:
+        return [path]
+    names = (f"{split[1]}-{number:05}-of-{split[2]}.gguf" for number in range(1, int(split[2]) + 1))
+    return [part for name in names if (part := path.with_name(name)).is_file()]
+
+
+def _read(cursor: "_Cursor", size: int, parts: int) -> Header:
     magic, version, tensor_count, value_count = cursor.take("<4sIQQ")
     if magic != b"GGUF":
         raise HeaderError("it does not begin with GGUF")
@@ -92,7 +104,7 @@ def _read(cursor: "_Cursor", size: int) -> Header:
         value = cursor.value(cursor.take("<I")[0])
         if value is not None:
             metadata[key] = value
-    return Header(metadata, dict(cursor.tensor() for _ in range(tensor_count)), size)
+    return Header(metadata, dict(cursor.tensor() for _ in range(tensor_count)), parts)
 
 
 class _Cursor:

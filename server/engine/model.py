@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +10,56 @@ import llama_cpp.llama_cpp as llama
 
 from server.engine import llama_log
 from server.engine.errors import ModelLoadError
-from server.engine.types import Sampling
+from server.engine.gguf_header import Header, HeaderError, read_header
+from server.engine.types import Sampling, SplitMode
 from server.engine.vocabulary import Vocabulary
 
 _GGUF_MAGIC = b"GGUF"
+_SPLIT_MODES: dict[SplitMode, int] = {
+    "none": llama.LLAMA_SPLIT_MODE_NONE,
+    "layer": llama.LLAMA_SPLIT_MODE_LAYER,
+    "row": llama.LLAMA_SPLIT_MODE_ROW,
+    "tensor": llama.LLAMA_SPLIT_MODE_TENSOR,
+}
+_LOAD_MODES = {
+    (False, False): llama.LLAMA_LOAD_MODE_NONE,
+    (True, False): llama.LLAMA_LOAD_MODE_MMAP,
+    (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
+    (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
+}
+"""By mmap and mlock."""
 _METADATA_ROOM = 256 * 1024
 """Bytes; chat templates of 20 KB and more exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Where a model's weights are put."""
+
+    gpu_layers: int = 0
+    """Layers to offload, -1 for all."""
+    split_mode: SplitMode = "layer"
+    main_gpu: int = 0
+    """The GPU that is used where `split_mode` is none."""
+    mmap: bool = True
+    """Map the file rather than read it: pages come as they are needed and are shared between processes."""
+    mlock: bool = False
+    """Keep the weights from being swapped out."""
 
 
 class Model:
     """One loaded GGUF. Free it with `close` after every context made from it is gone."""
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0) -> None:
-        """Load a model.
-
-        `gpu_layers`: layers to offload, -1 for all.
-        Raises: ModelLoadError, with the file's name and the cause.
-        """
-        _check_file(path)
+    def __init__(self, path: Path, settings: ModelSettings = ModelSettings()) -> None:
+        """Load a model. Raises: ModelLoadError, with the file's name and the cause."""
+        self.header = header_of(path)
         llama.llama_backend_init()
         llama_log.install()
         params = llama.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
+        params.n_gpu_layers = settings.gpu_layers
+        params.split_mode = _SPLIT_MODES[settings.split_mode]
+        params.main_gpu = settings.main_gpu
+        params.load_mode = _LOAD_MODES[settings.mmap, settings.mlock]
         with llama_log.captured() as log:
             self.handle: Any = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
@@ -103,8 +132,23 @@ class Model:
         return value if math.isfinite(value) else default
 
 
+def header_of(path: Path) -> Header:
+    """A model file's header. Raises: ModelLoadError, for the mistakes that users make most."""
+    _check_file(path)
+    try:
+        header = read_header(path)
+    except (HeaderError, OSError) as error:
+        raise ModelLoadError(f"{path.name} can't be loaded: the file is truncated or damaged ({error})") from error
+    if header.text("general.type") in ("adapter", "mmproj", "imatrix"):
+        kind = header.text("general.type")
+        raise ModelLoadError(f"{path.name} is no model but of the type {kind!r}; an adapter goes to --adapter")
+    if not header.tensors and "split.count" not in header.metadata:
+        raise ModelLoadError(f"{path.name} holds a vocabulary only, no weights: it can't generate text")
+    return header
+
+
 def _check_file(path: Path) -> None:
-    """The mistakes that users make most, said plainly before llama.cpp says them otherwise."""
+    """What is no GGUF at all. Raises: ModelLoadError."""
     if not path.exists():
         raise ModelLoadError(f"model file {path} does not exist")
     if path.is_dir():

@@ -84,3 +84,24 @@ def test_an_unknown_key_in_the_file_is_named(tmp_path: Path, monkeypatch: pytest
     result = trammel("serve")
     assert result.exit_code == 2
     assert "paralel" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--kv-type", "q9"), "kv-type"),
+        (("--kv-type", "q8_0", "--flash-attention", "off"), "needs flash attention"),
+        (("--context-length", "63"), "context-length"),
+        (("--context-length", "all"), "context-length"),
+        (("--split-mode", "diagonal"), "split-mode"),
+    ],
+)
+def test_settings_that_llama_cpp_cannot_follow_are_refused(flags: tuple[str, ...], words: str) -> None:
+    result = trammel("serve", *flags)
+    assert (result.exit_code, words in result.stderr) == (2, True)
+
+
+def test_the_context_comes_from_the_setting_or_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAMMEL_CONTEXT_LENGTH", "512")
+    assert Settings().context_length == 512
+    assert Settings(context_length="model").context_length == "model"
