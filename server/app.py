@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -11,13 +12,15 @@ from fastapi import FastAPI
 from server import __version__
 from server.api import errors, routes
 from server.api.body_limit import BodyLimit
+from server.api.catalog import Catalog
 from server.api.services import Services
+from server.chat.template import TemplateError
 from server.engine.adapter_folder import AdapterFolder
 from server.engine.engine import Engine, EngineSettings
 from server.engine.errors import ModelLoadError
 from server.engine.memory import plan_memory
 from server.engine.model import Model, ModelSettings, header_of
-from server.settings import Settings, adapter_of
+from server.settings import Settings, adapter_of, model_of
 
 logger = logging.getLogger("trammel")
 
@@ -30,27 +33,45 @@ def create_app(settings: Settings) -> FastAPI:
     Raises: ModelLoadError, if the model can't be loaded; AdapterError, if an adapter can't; TemplateError, if its chat
     template is broken.
     """
-    engine = load_engine(Path(settings.model), settings)
-    model = engine.model
-    for name, path, scale in map(adapter_of, settings.adapter):
-        engine.preload_adapter(name, path, scale)
+    (name, path), *further = map(model_of, settings.model)
+    home = load_services(settings.model_name or name, path, settings)
+    for adapter, file, scale in map(adapter_of, settings.adapter):
+        home.engine.preload_adapter(adapter, file, scale)
+    catalog = Catalog(
+        home,
+        partial(load_services, settings=settings),
+        further=dict(further),
+        folder=settings.models,
+        limit=settings.max_models,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        engine.start()
-        watching = asyncio.create_task(AdapterFolder(engine, settings.adapters).watch()) if settings.adapters else None
+        home.start()
+        folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
+        watching = asyncio.create_task(folder.watch()) if folder else None
         yield
         if watching is not None:
             watching.cancel()
-        await engine.close()
-        model.close()
+        await catalog.close()
 
     app = FastAPI(title="Trammel", version=__version__, lifespan=lifespan, redirect_slashes=False)
-    app.state.services = Services.of(engine, settings.model_name or model.name)
+    app.state.services = home
+    app.state.catalog = catalog
     app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
     errors.install(app)
     app.include_router(routes.router)
     return app
+
+
+def load_services(name: str, path: Path, settings: Settings) -> Services:
+    """What serves a model, yet to be started. Raises: ModelLoadError."""
+    engine = load_engine(path, settings)
+    try:
+        return Services.of(engine, name)
+    except TemplateError as error:
+        engine.discard()
+        raise ModelLoadError(f"{path.name} can't be served: {error}") from error
 
 
 def load_engine(path: Path, settings: Settings) -> Engine:

@@ -37,8 +37,10 @@ def trammel(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 @app.command()
 def serve(
-    model: Annotated[Path | None, typer.Option(help=Settings.model_fields["model"].description)] = None,
+    model: Annotated[list[str] | None, typer.Option(help=Settings.model_fields["model"].description)] = None,
     model_name: Annotated[str | None, typer.Option(help=Settings.model_fields["model_name"].description)] = None,
+    models: Annotated[Path | None, typer.Option(help=Settings.model_fields["models"].description)] = None,
+    max_models: Annotated[int | None, typer.Option(help=Settings.model_fields["max_models"].description)] = None,
     adapter: Annotated[list[str] | None, typer.Option(help=Settings.model_fields["adapter"].description)] = None,
     adapters: Annotated[Path | None, typer.Option(help=Settings.model_fields["adapters"].description)] = None,
     host: Annotated[str | None, typer.Option(help=Settings.model_fields["host"].description)] = None,

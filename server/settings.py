@@ -1,10 +1,17 @@
 """All settings of the server in one object: from flags, then the environment, then a TOML file, then defaults."""
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from server.engine.types import FlashAttention, KvType, SplitMode
 
@@ -17,8 +24,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRAMMEL_", toml_file=CONFIG_FILE, extra="forbid", frozen=True)
 
-    model: Path = Field(DEFAULT_MODEL, description="Path of the GGUF file to serve.")
-    model_name: str | None = Field(None, description="The name requests use; by default the file's, without suffix.")
+    model: Annotated[list[str], NoDecode] = Field(
+        [str(DEFAULT_MODEL)],
+        min_length=1,
+        description="The GGUF file to serve, PATH or NAME=PATH. May be given again: further ones load when asked for.",
+    )
+    model_name: str | None = Field(None, description="The first model's name; by default its file's, without suffix.")
+    models: Path | None = Field(
+        None, description="A folder of further models (*.gguf), each served under its file's name when asked for."
+    )
+    max_models: int = Field(1, ge=1, description="Further models in memory at once; the least recently used leaves.")
     adapter: list[str] = Field([], description="A LoRA to serve, NAME=PATH or NAME=PATH:SCALE. May be given again.")
     adapters: Path | None = Field(
         None, description="A folder of LoRA files (*.gguf), watched: each is served under its name while it is there."
@@ -68,7 +83,23 @@ class Settings(BaseSettings):
             raise ValueError(f"the KV type {kv_type} needs flash attention")
         return flash_attention
 
-    @field_validator("adapters")
+    @field_validator("model", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """One path, or a JSON list where a list can't be written (an environment variable)."""
+        if isinstance(value, str):
+            return json.loads(value) if value.startswith("[") else [value]
+        return [str(value)] if isinstance(value, Path) else value
+
+    @field_validator("model")
+    @classmethod
+    def _models_are_named(cls, texts: list[str]) -> list[str]:
+        names = [model_of(text)[0] for text in texts]
+        if len(set(names)) < len(names):
+            raise ValueError("two models have the same name; write NAME=PATH")
+        return texts
+
+    @field_validator("adapters", "models")
     @classmethod
     def _is_a_folder(cls, folder: Path | None) -> Path | None:
         if folder is not None and not folder.is_dir():
@@ -85,6 +116,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def model_of(text: str) -> tuple[str, Path]:
+    """Name and file of PATH or NAME=PATH."""
+    name, sign, path = text.partition("=")
+    if not sign or Path(text).exists():
+        return Path(text).stem, Path(text)
+    return name, Path(path)
 
 
 def adapter_of(text: str) -> tuple[str, Path, float]:

@@ -17,10 +17,11 @@ from server.chat.constraint import SchemaError
 from server.chat.template import TemplateError
 from server.engine.errors import (
     ContextLengthExceededError,
+    EngineError,
     EngineStoppedError,
-    GenerationError,
     InvalidGrammarError,
     InvalidRequestError,
+    ModelLoadError,
     QueueFullError,
 )
 
@@ -78,10 +79,8 @@ def translate(error: Exception) -> ApiError:
         case QueueFullError():
             headers = {"retry-after": str(round(error.retry_after))}
             return ApiError(429, str(error), kind="rate_limit_error", code="rate_limit_exceeded", headers=headers)
-        case EngineStoppedError():
-            return ApiError(503, str(error), kind="server_error", code="engine_stopped")
-        case GenerationError():
-            return ApiError(500, str(error), kind="server_error", code="generation_failed")
+        case EngineError():
+            return _engine_fault(error)
         case RequestValidationError():
             return _first_validation_error(error.errors())
         case HTTPException():
@@ -91,6 +90,15 @@ def translate(error: Exception) -> ApiError:
             return ApiError(
                 500, "The server had an error; its log says more.", kind="server_error", code="server_error"
             )
+
+
+def _engine_fault(error: EngineError) -> ApiError:
+    """What the client can't mend."""
+    status, code = {
+        ModelLoadError: (503, "model_load_failed"),
+        EngineStoppedError: (503, "engine_stopped"),
+    }.get(type(error), (500, "generation_failed"))
+    return ApiError(status, str(error), kind="server_error", code=code)
 
 
 def install(app: FastAPI) -> None:

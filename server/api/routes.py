@@ -1,11 +1,13 @@
 """The URLs this server answers."""
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
+from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
 from server.api.metrics import CONTENT_TYPE, metrics_text
@@ -19,14 +21,16 @@ CLIENT_CLOSED_REQUEST = 499
 
 router = APIRouter()
 TheServices = Annotated[Services, Depends(services_of)]
+TheCatalog = Annotated[Catalog, Depends(catalog_of)]
 
 
 @router.post("/v1/chat/completions")
-async def create_chat_completion(body: ChatCompletionRequest, request: Request, services: TheServices) -> Response:
+async def create_chat_completion(body: ChatCompletionRequest, request: Request, catalog: TheCatalog) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
-    adapter = services.adapter_of(body.model)
-    chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
-    completion = await start_completion(services, chat, body.n or 1, model=body.model, adapter=adapter)
+    async with catalog.lend(body.model) as services:
+        adapter = services.adapter_of(body.model)
+        chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
+        completion = await start_completion(services, chat, body.n or 1, model=body.model, adapter=adapter)
     headers = _widened_header(completion)
     if body.stream:
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -35,22 +39,22 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request, 
 
 
 @router.get("/v1/models")
-async def list_models(services: TheServices) -> dict[str, Any]:
+async def list_models(catalog: TheCatalog) -> dict[str, Any]:
     """The models a request may name."""
-    return {"object": "list", "data": services.model_objects()}
+    return {"object": "list", "data": await catalog.model_objects()}
 
 
 @router.get("/v1/models/{name:path}")
-async def retrieve_model(name: str, services: TheServices) -> dict[str, Any]:
+async def retrieve_model(name: str, catalog: TheCatalog) -> dict[str, Any]:
     """One model."""
-    services.adapter_of(name)
-    return next(found for found in services.model_objects() if found["id"] == name)
+    return await catalog.model_object(name)
 
 
 @router.get("/healthz")
-async def health(services: TheServices) -> JSONResponse:
-    """200 while requests can be answered, 503 once the engine has stopped."""
+async def health(services: TheServices, catalog: TheCatalog) -> JSONResponse:
+    """200 while requests can be answered, 503 once an engine has stopped."""
     stats = services.engine.stats
+    stats = replace(stats, is_alive=all(one.engine.stats.is_alive for one in catalog.loaded))
     state = {"status": "ok" if stats.is_alive else "engine stopped", "running": stats.running, "waiting": stats.waiting}
     return JSONResponse(state, 200 if stats.is_alive else 503)
 

@@ -37,6 +37,23 @@ class Services:
         """OpenAI's `system_fingerprint`: changes when the answers to a seed may change."""
         return f"trammel-{self.engine.model.path.stem}-{self.engine.model.path.stat().st_size:x}"
 
+    def knows(self, name: str) -> bool:
+        """Whether a request's `model` means this one, or an adapter of it."""
+        return name == self.model_name or any(adapter.name == name for adapter in self.engine.adapters)
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is under way."""
+        return not self.engine.in_flight
+
+    def start(self) -> None:
+        self.engine.start()
+
+    async def close(self) -> None:
+        """Stop the engine and give its memory back."""
+        await self.engine.close()
+        self.engine.model.close()
+
     def adapter_of(self, name: str) -> str | None:
         """The adapter that a `model` means; None for the base model. Raises: ApiError, 404 model_not_found."""
         if name == self.model_name:

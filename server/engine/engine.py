@@ -136,6 +136,11 @@ class Engine:
         self._worker.start()
 
     @property
+    def in_flight(self) -> int:
+        """Generations that wait or run."""
+        return len(self._generations)
+
+    @property
     def stats(self) -> EngineStats:
         return replace(self._worker.stats(), rejected=self._rejected)
 
@@ -199,6 +204,11 @@ class Engine:
     def unload_adapter(self, name: str) -> None:
         """No new request gets it; its memory is freed when the last request with it is over. Raises: KeyError."""
         self._worker.retire(self._adapters.pop(name))
+
+    def discard(self) -> None:
+        """Free an engine that was never started, and its model."""
+        self._context.close()
+        self.model.close()
 
     async def close(self) -> None:
         """Stop the thread after the step under way and free llama.cpp's memory."""

@@ -73,6 +73,7 @@ class Model:
         )
         """Recurrent state can't be cut at a token, so such models get no prefix cache."""
         if not llama.llama_model_has_decoder(self.handle):
+            self.close()
             raise ModelLoadError(f"{path.name} has no decoder: it can't generate text (is it an embedding model?)")
 
     @property
