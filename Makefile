@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests format bench bench-grammars clean
+.PHONY: serve test lint types floors tests explore format bench bench-grammars clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -23,6 +23,10 @@ floors: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest $(ARGS)
+
+# The laws on thousands of new random cases, where `make tests` always takes the same few hundred.
+explore: $(VENV)/.dev
+	$(BIN)/pytest tests/grammars --hypothesis-profile explore --timeout 0 $(ARGS)
 
 # Needs the data sets (TRAMMEL_DATA); SAMPLE=1 takes all schemas, and the better part of an hour.
 SAMPLE ?= 12

@@ -14,7 +14,7 @@ from grammars.integers import integer_between
 from grammars.json_text import DIGIT, FRACTION, INTEGER, MOST_DIGITS, NUMBER
 from grammars.multiples import most_places, multiple_node
 from grammars.shapes import Numbers
-from grammars.tree import EMPTY, NEVER, Lexeme, Node, Rule, chars, charwise, choice, literal, optional, repeat, sequence
+from grammars.tree import EMPTY, NEVER, Lexeme, Node, Rule, chars, choice, literal, optional, repeat, sequence
 
 _DIGITS_TOLD_APART = 15
 _ZEROS: Node = optional(sequence(literal("."), repeat(literal("0"), 1, MOST_DIGITS)))
@@ -22,15 +22,8 @@ _FREE: Node = optional(FRACTION)
 
 
 def numbers_node(numbers: Iterable[Numbers], *, whole_fractions: bool = False) -> Node:
-    """JSON numbers of any of the conditions. Raises: Inexpressible.
-
-    Remainders are counted digit by digit, and no lexer could tell such digits from a lexeme of another condition; so
-    then all of them go character by character.
-    """
-    nodes = [number_node(n, whole_fractions=whole_fractions) for n in numbers]
-    if len(nodes) > 1 and any(isinstance(node, Rule) and not isinstance(node.body, Lexeme) for node in nodes):
-        nodes = [charwise(node) for node in nodes]
-    return choice(*nodes)
+    """JSON numbers of any of the conditions. Raises: Inexpressible."""
+    return choice(*(number_node(n, whole_fractions=whole_fractions) for n in numbers))
 
 
 def number_node(numbers: Numbers, *, whole_fractions: bool = False) -> Node:

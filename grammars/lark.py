@@ -5,6 +5,9 @@ and would be wrong for other subtrees, so everything else stays in rules. A new 
 token, and that takes longer than writing it: 2-3 µs a word, 3 µs a rule, 4 µs a distinct terminal, more for large
 regexes. So a rule that is used once stands where it is used, constants beside each other are one terminal, the
 characters of strings are read once, and names are short.
+
+Where remainders are counted digit by digit, outside of lexemes, a lexer would take a whole number for the first of
+those digits' rivals; so one such number makes all numbers of its grammar go character by character.
 """
 
 from collections import Counter
@@ -24,6 +27,7 @@ from grammars.tree import (
     Repeat,
     Rule,
     Sequence,
+    charwise,
     children,
 )
 
@@ -33,12 +37,13 @@ _DEEPEST = 12
 
 def write_lark(root: Node) -> str:
     """The Lark text of a tree. Raises: LimitExceeded."""
-    return _Lark(_uses(root)).write(root)
+    return _Lark(*_survey(root)).write(root)
 
 
-def _uses(root: Node) -> Counter[Rule]:
-    """How often each rule is named, outside of lexemes."""
+def _survey(root: Node) -> tuple[Counter[Rule], bool]:
+    """How often each rule is named, and whether there are single digits; both outside of lexemes."""
     uses: Counter[Rule] = Counter()
+    counts_digits = False
     stack = [root]
     while stack:
         node = stack.pop()
@@ -51,12 +56,32 @@ def _uses(root: Node) -> Counter[Rule]:
             uses[node] += 1
             if uses[node] == 1:
                 stack.append(node.body)
-    return uses
+        elif kind is CharSet:
+            counts_digits = counts_digits or _is_numeric(node)
+    return uses, counts_digits
+
+
+def _is_numeric(node: Node) -> bool:
+    """Whether texts of a node begin as numbers do."""
+    match node:
+        case Literal(text):
+            return text[:1] in _NUMERIC
+        case CharSet(ranges):
+            return all(chr(code) in _NUMERIC for ends in ranges for code in ends)
+        case Sequence(items):
+            return bool(items) and _is_numeric(items[0])
+        case Choice(options):
+            return any(map(_is_numeric, options))
+        case Repeat(item) | Lexeme(item) | Rule(body=item):
+            return _is_numeric(item)
+        case _:
+            return False
 
 
 class _Lark:
-    def __init__(self, uses: Counter[Rule]) -> None:
+    def __init__(self, uses: Counter[Rule], counts_digits: bool) -> None:
         self._uses = uses
+        self._counts_digits = counts_digits
         self._rules: dict[Rule, str] = {}
         self._waiting: list[Rule] = []
         self._terminals: dict[str, str] = {}
@@ -139,6 +164,9 @@ class _Lark:
         return self._terminal(f"{any_string} & ~/{taken}/" if words else any_string)
 
     def _lexeme(self, node: Node, body: Node) -> str:
+        if self._counts_digits and _is_numeric(body):
+            self._known[id(node)] = name = self._name(Rule("number", charwise(body)))
+            return name
         pieces = _pieces(body.items if isinstance(body, Sequence) else (body,))
         self._known[id(node)] = name = self._terminal(self._joined(pieces))
         return name
@@ -154,6 +182,7 @@ class _Lark:
         return self._terminals.setdefault(text, f"T{len(self._terminals)}")
 
 
+_NUMERIC = frozenset("-0123456789")
 _QUOTE = Literal('"')
 _LEAVES = (Lexeme, Literal, CharSet, Except, Meet)
 _Piece = tuple[Rule | None, str]

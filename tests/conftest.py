@@ -10,10 +10,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "trammel-tiny.gguf"
 
+settings.register_profile("default", derandomize=True, max_examples=200, deadline=None)
+settings.register_profile("explore", max_examples=5_000, deadline=None, print_blob=True)
+settings.load_profile("default")
 
 QUIET = ("--log-level", "warning", "--threads", "1")
 """One thread: llama.cpp's threads spin while they wait for each other, which is very slow beside other work."""

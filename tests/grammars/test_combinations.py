@@ -38,6 +38,8 @@ CASES: list[tuple[Any, list[Any]]] = [
     ({"not": {"enum": ["a", 1, True]}}, ["a", "b", "", 1, 2, 1.5, True, False, {}]),
     ({"type": "object", "not": {"required": ["a"]}}, [{}, {"a": 1}, {"b": 1}]),
     ({"not": {"properties": {"a": {"type": "integer"}}}}, [{"a": 1}, {"a": "x"}, {}, 1, {"a": None, "b": 1}]),
+    ({"not": {"properties": {"a": {}}, "additionalProperties": {"enum": [0, 1, 2]}, "type": "object"}},
+     [{"": 8e19}, {"": 1}, {"b": 1.5}, {"b": 9, "c": 1e19}, {"b": 1, "c": 2}, 8e19]),
     ({"not": {"minItems": 2}}, [[], [1], [1, 2], "x"]),
     ({"if": {"properties": {"k": {"const": 1}}, "required": ["k"]}, "then": {"required": ["t"]},
       "else": {"required": ["e"]}, "properties": {"k": {}, "t": {}, "e": {}}, "type": "object"},

@@ -16,7 +16,7 @@ from .conftest import RandomWalk
 from .schemas import COMBINED_SCHEMAS, SCHEMAS
 
 Admits = Callable[[CompiledGrammar, str], bool]
-_relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_relaxed = settings(suppress_health_check=list(HealthCheck))
 
 
 @_relaxed
@@ -27,7 +27,7 @@ def test_whatever_a_grammar_writes_validates(schema: Any, spacing: Spacing, seed
     Draft202012Validator(schema).validate(json.loads(text))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@_relaxed
 @given(schema=COMBINED_SCHEMAS, seed=st.integers(0, 2**32))
 def test_whatever_combined_schemas_write_validates(schema: Any, seed: int) -> None:
     try:
