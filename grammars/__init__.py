@@ -11,6 +11,7 @@ from typing import Any
 
 from grammars.checking import Verdict, check
 from grammars.compiler import Compiler, Fragment
+from grammars.effort import limited
 from grammars.emit import CompiledGrammar, emit
 from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.json_text import Spacing, any_json
@@ -106,6 +107,7 @@ def _compile_text(text: str, options: Options) -> CompiledGrammar:
 
 def _fragment(schema: Any, options: Options) -> Fragment:
     try:
-        return Compiler(schema, options).compile()
+        with limited():
+            return Compiler(schema, options).compile()
     except RecursionError as error:
         raise LimitExceeded("the schema is nested too deep") from error

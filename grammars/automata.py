@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from grammars.effort import spend
 from grammars.errors import LimitExceeded
 from grammars.tree import (
     MAX_CODE_POINT,
@@ -118,37 +119,82 @@ def counter(low: int, high: int | None, alphabet: Alphabet) -> Automaton:
     return Automaton(alphabet, tuple(moves), frozenset(range(low, top + 1)))
 
 
-def meet(accept: list[Automaton], reject: list[Automaton], alphabet: Alphabet, most: int = MOST_STATES) -> Automaton:
-    """Texts that all of `accept` and none of `reject` match; dead ends trimmed. Raises: LimitExceeded."""
-    usable = alphabet.usable
-    start: tuple[int, ...] = (0,) * (len(accept) + len(reject))
-    numbers = {start: 0}
-    queue = [start]
-    moves: list[dict[int, int]] = []
-    accepting: set[int] = set()
-    split = len(accept)
-    for state in queue:
-        if all(s in a.accepting for s, a in zip(state[:split], accept, strict=True)) and not any(
-            s in r.accepting for s, r in zip(state[split:], reject, strict=True)
-        ):
-            accepting.add(len(moves))
+def joint(alphabets: Iterable[Alphabet]) -> Alphabet:
+    """Classes that are fine enough for all of these."""
+    return Alphabet(tuple(sorted({start for alphabet in alphabets for start in alphabet.starts})))
+
+
+def lifted(automaton: Automaton, alphabet: Alphabet) -> Automaton:
+    """The same over a finer alphabet."""
+    starts = automaton.alphabet.starts
+    if starts == alphabet.starts:
+        return automaton
+    finer: list[list[int]] = [[] for _ in starts]
+    for cls, start in enumerate(alphabet.starts):
+        finer[bisect_right(starts, start) - 1].append(cls)
+    rows = tuple([{f: t for c, t in row.items() for f in finer[c]} for row in automaton.moves])
+    spend(sum(map(len, rows)) // 8)
+    return Automaton(alphabet, rows, automaton.accepting)
+
+
+class _Product:
+    """The states in which all of `accept` and some of `reject` are at the same time, found one after the other."""
+
+    def __init__(self, accept: list[Automaton], reject: list[Automaton], alphabet: Alphabet, most: int) -> None:
+        self._accept = accept
+        self._reject = reject
+        self._usable = alphabet.usable
+        self._most = most
+        self.states: list[tuple[int, ...]] = [(0,) * (len(accept) + len(reject))]
+        self._numbers = {self.states[0]: 0}
+
+    def is_accepting(self, state: tuple[int, ...]) -> bool:
+        split = len(self._accept)
+        return all(s in a.accepting for s, a in zip(state[:split], self._accept, strict=True)) and not any(
+            s in r.accepting for s, r in zip(state[split:], self._reject, strict=True)
+        )
+
+    def moves(self, state: tuple[int, ...]) -> dict[int, int]:
+        """Raises: LimitExceeded."""
+        split = len(self._accept)
+        ahead = [a.moves[s] for s, a in zip(state[:split], self._accept, strict=True)]
+        against = [r.moves[s] if s >= 0 else {} for s, r in zip(state[split:], self._reject, strict=True)]
         row: dict[int, int] = {}
-        ahead = [a.moves[s] for s, a in zip(state[:split], accept, strict=True)]
-        against = [r.moves[s] if s >= 0 else {} for s, r in zip(state[split:], reject, strict=True)]
-        for cls in min(ahead, key=len) if ahead else usable:
+        classes = min(ahead, key=len) if ahead else self._usable
+        spend(1 + len(classes))
+        for cls in classes:
             target = tuple([m.get(cls, -1) for m in ahead])
             if -1 in target:
                 continue
-            target += tuple([m.get(cls, -1) for m in against])
-            number = numbers.get(target)
+            if against:
+                target += tuple([m.get(cls, -1) for m in against])
+            number = self._numbers.get(target)
             if number is None:
-                number = numbers[target] = len(queue)
-                queue.append(target)
-                if number > most:
-                    raise LimitExceeded(f"these patterns together need more than {most} states")
+                number = self._numbers[target] = len(self.states)
+                self.states.append(target)
+                if number > self._most:
+                    raise LimitExceeded(f"these patterns together need more than {self._most} states")
             row[cls] = number
-        moves.append(row)
+        return row
+
+
+def meet(accept: list[Automaton], reject: list[Automaton], alphabet: Alphabet, most: int = MOST_STATES) -> Automaton:
+    """Texts that all of `accept` and none of `reject` match; dead ends trimmed. Raises: LimitExceeded."""
+    product = _Product(accept, reject, alphabet, most)
+    moves = [product.moves(state) for state in product.states]
+    accepting = {i for i, state in enumerate(product.states) if product.is_accepting(state)}
     return minimal(_trimmed(moves, accepting, alphabet))
+
+
+def can_meet(accept: list[Automaton], reject: list[Automaton], alphabet: Alphabet) -> bool:
+    """Some text is matched by all of `accept` and none of `reject`; looks no further than the first. Raises:
+    LimitExceeded."""
+    product = _Product(accept, reject, alphabet, MOST_STATES)
+    for state in product.states:  # grows while it is gone through
+        if product.is_accepting(state):
+            return True
+        product.moves(state)
+    return False
 
 
 def _trimmed(moves: list[dict[int, int]], accepting: set[int], alphabet: Alphabet) -> Automaton:
@@ -176,13 +222,22 @@ def minimal(automaton: Automaton) -> Automaton:
     count = len(automaton.moves)
     if count > MOST_STATES:
         return automaton
-    group = [1 if state in automaton.accepting else 0 for state in range(count)]
+    classes: dict[tuple[int, ...], int] = {}
+    rows_of: list[list[int]] = []
+    group: list[int] = []
+    for state, row in enumerate(automaton.moves):
+        order = sorted(row)
+        # all states lead somewhere that can end, so those that go on with different characters differ
+        kind = classes.setdefault(tuple(order), len(classes))
+        rows_of.append([row[c] for c in order])
+        group.append(2 * kind + (state in automaton.accepting))
     groups = len(set(group))
+    width = 1 + sum(map(len, rows_of)) // 8
     while True:
-        keys: dict[object, int] = {}
+        spend(width)
+        keys: dict[tuple[int, ...], int] = {}
         fresh = [
-            keys.setdefault((group[s], frozenset((c, group[t]) for c, t in automaton.moves[s].items())), len(keys))
-            for s in range(count)
+            keys.setdefault((group[state], *[group[t] for t in row]), len(keys)) for state, row in enumerate(rows_of)
         ]
         if len(keys) == groups:
             break
@@ -285,16 +340,14 @@ def _determinise(nfa: _Nfa, alphabet: Alphabet) -> Automaton:
     numbers = {start: 0}
     queue = [start]
     moves: list[dict[int, int]] = []
-    work = 0
     for states in queue:
+        work = 0
         targets: dict[int, set[int]] = {}
         for state in states:
             for classes, following in nfa.moves[state]:
                 work += len(classes)
                 for cls in classes:
                     targets.setdefault(cls, set()).add(following)
-        if work > 3_000_000:
-            raise LimitExceeded("a pattern takes too long to turn into an automaton")
         closures: dict[frozenset[int], frozenset[int]] = {}
         row: dict[int, int] = {}
         for cls, reached in targets.items():
@@ -310,6 +363,7 @@ def _determinise(nfa: _Nfa, alphabet: Alphabet) -> Automaton:
                 if number > MOST_STATES:
                     raise LimitExceeded(f"a pattern needs more than {MOST_STATES} states")
             row[cls] = number
+        spend(work // 3)
         moves.append(row)
     accepting = {i for i, states in enumerate(queue) if nfa.end in states}
     return _trimmed(moves, accepting, alphabet)

@@ -7,11 +7,11 @@ again, and a term can stand for its grammar rule.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from grammars.effort import spend
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
 from grammars.shapes import Shape, everything
 
 _MOST_ALTERNATIVES = 600
-_MOST_WORK = 1_500_000
 _MOST_TERMS = 60_000
 
 
@@ -46,14 +46,11 @@ class Arena:
         self.whole = self._shapes[self.any] = everything(self)
         """The shape of any value."""
         self._open: set[Term] = set()
-        self._work = 0
         self._emptiness: dict[Term, bool] = {self.nothing: True, self.any: False}
 
     def spend(self, work: int) -> None:
         """Count work (about a microsecond each); a schema that costs too much is refused. Raises: LimitExceeded."""
-        self._work += work
-        if self._work > _MOST_WORK:
-            raise LimitExceeded("the schema is too large: its parts combine to too many alternatives")
+        spend(work)
 
     def site(self, schema: object, pointer: str) -> Term:
         if schema is True or schema == {}:

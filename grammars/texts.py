@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from grammars.automata import Alphabet, Automaton, build, counter, meet, minimal
+from grammars.automata import Alphabet, Automaton, build, can_meet, counter, joint, lifted, meet, minimal
+from grammars.effort import remembered
 from grammars.errors import Inexpressible, LimitExceeded
 from grammars.json_text import PLAIN_CHAR, QUOTE, STRING, canonical, word
 from grammars.strings import sized_string, string_except
@@ -101,6 +102,8 @@ class Text:
             return simple.accept[0] == NEVER
         if not simple.accept and simple.high is None and all(_is_finite(n) for n in simple.reject):
             return False
+        if (simple.low, simple.high) == (0, None):
+            return not _can_meet(simple.accept, simple.reject)
         return not _has_length(_product(simple.accept, simple.reject), simple.low, simple.high)
 
 
@@ -203,18 +206,32 @@ def _has_length(automaton: Automaton, low: int, high: int | None) -> bool:
     return False
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def automaton_of(node: Node) -> Automaton:
     return minimal(build(node, Alphabet.of([node])))
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _product(accept: tuple[Node, ...], reject: tuple[Node, ...]) -> Automaton:
     if len(accept) == 1 and not reject:
         return automaton_of(accept[0])
-    alphabet = Alphabet.of([*accept, *reject])
-    automata = [build(node, alphabet) for node in accept] or [counter(0, None, alphabet)]
-    return meet(automata, [build(node, alphabet) for node in reject], alphabet)
+    return meet(*_over_one_alphabet(accept, reject))
+
+
+@remembered(8192)
+def _can_meet(accept: tuple[Node, ...], reject: tuple[Node, ...]) -> bool:
+    if len(accept) == 1 and not reject:
+        return not automaton_of(accept[0]).is_empty
+    return can_meet(*_over_one_alphabet(accept, reject))
+
+
+def _over_one_alphabet(
+    accept: tuple[Node, ...], reject: tuple[Node, ...]
+) -> tuple[list[Automaton], list[Automaton], Alphabet]:
+    """Each condition's own automaton, which is made once, over classes of characters that tell all of them apart."""
+    alphabet = joint([automaton_of(node).alphabet for node in (*accept, *reject)])
+    accepting = [lifted(automaton_of(node), alphabet) for node in accept] or [counter(0, None, alphabet)]
+    return accepting, [lifted(automaton_of(node), alphabet) for node in reject], alphabet
 
 
 def _simplified(text: Text) -> Text:
