@@ -10,17 +10,18 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from server import __version__
-from server.api import errors, routes
+from server.api import embeddings, errors, routes
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
-from server.api.services import Services
+from server.api.services import EmbeddingServices, Services
 from server.chat.template import TemplateError
 from server.engine.adapter_folder import AdapterFolder
+from server.engine.embedder import Embedder, EmbedderSettings, pooling_of
 from server.engine.engine import Engine, EngineSettings
 from server.engine.errors import ModelLoadError
 from server.engine.memory import plan_memory
 from server.engine.model import Model, ModelSettings, header_of
-from server.settings import Settings, adapter_of, model_of
+from server.settings import DEFAULT_MODEL, Settings, adapter_of, model_of
 
 logger = logging.getLogger("trammel")
 
@@ -33,14 +34,17 @@ def create_app(settings: Settings) -> FastAPI:
     Raises: ModelLoadError, if the model can't be loaded; AdapterError, if an adapter can't; TemplateError, if its chat
     template is broken.
     """
-    (name, path), *further = map(model_of, settings.model)
-    home = load_services(settings.model_name or name, path, settings)
+    models = named_models(settings)
+    name = next((name for name, path in models.items() if pooling_of(header_of(path)) is None), DEFAULT_MODEL.stem)
+    home = load_services(name, models.pop(name, DEFAULT_MODEL), settings)
+    if not isinstance(home, Services):
+        raise ModelLoadError(f"{name} is an embedding model; the first model must generate text")
     for adapter, file, scale in map(adapter_of, settings.adapter):
         home.engine.preload_adapter(adapter, file, scale)
     catalog = Catalog(
         home,
         partial(load_services, settings=settings),
-        further=dict(further),
+        further=models,
         folder=settings.models,
         limit=settings.max_models,
     )
@@ -61,11 +65,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
     errors.install(app)
     app.include_router(routes.router)
+    app.include_router(embeddings.router)
     return app
 
 
-def load_services(name: str, path: Path, settings: Settings) -> Services:
+def named_models(settings: Settings) -> dict[str, Path]:
+    """The models of the flags, by the names requests use."""
+    (name, path), *further = map(model_of, settings.model)
+    return {settings.model_name or name: path, **dict(further)}
+
+
+def load_services(name: str, path: Path, settings: Settings) -> Services | EmbeddingServices:
     """What serves a model, yet to be started. Raises: ModelLoadError."""
+    if pooling_of(header_of(path)) is not None:
+        return EmbeddingServices(load_embedder(path, settings), name)
     engine = load_engine(path, settings)
     try:
         return Services.of(engine, name)
@@ -79,21 +92,32 @@ def load_engine(path: Path, settings: Settings) -> Engine:
     header, wanted = header_of(path), engine_settings(settings)
     _, cells = wanted.sizes(header.number("context_length") or 0)
     logger.info("%s: %s", path.name, plan_memory(header, cells, wanted.kv_type))
-    model = Model(
-        path,
-        ModelSettings(
-            gpu_layers=settings.gpu_layers,
-            split_mode=settings.split_mode,
-            main_gpu=settings.main_gpu,
-            mmap=settings.mmap,
-            mlock=settings.mlock,
-        ),
-    )
+    model = Model(path, model_settings(settings))
     try:
         return Engine(model, wanted)
     except ModelLoadError:
         model.close()
         raise
+
+
+def load_embedder(path: Path, settings: Settings) -> Embedder:
+    """An embedding model. Raises: ModelLoadError."""
+    model = Model(path, model_settings(settings))
+    try:
+        return Embedder(model, EmbedderSettings(context_length=settings.context_length, threads=settings.threads))
+    except ModelLoadError:
+        model.close()
+        raise
+
+
+def model_settings(settings: Settings) -> ModelSettings:
+    return ModelSettings(
+        gpu_layers=settings.gpu_layers,
+        split_mode=settings.split_mode,
+        main_gpu=settings.main_gpu,
+        mmap=settings.mmap,
+        mlock=settings.mlock,
+    )
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

@@ -14,16 +14,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 
-from server.api.errors import model_not_found
-from server.api.services import Services
+from server.api.errors import ApiError, invalid, model_not_found
+from server.api.services import EmbeddingServices, Services
 
 logger = logging.getLogger("trammel.models")
 
-Loader = Callable[[str, Path], Services]
+Served = Services | EmbeddingServices
+Kind = TypeVar("Kind", Services, EmbeddingServices)
+Loader = Callable[[str, Path], Served]
 """Makes what serves a model, not yet started, given its name and file. Raises: ModelLoadError."""
 _POLL_SECONDS = 0.01
 _PART = re.compile(r"-(\d{5})-of-\d{5}$")
@@ -33,7 +35,7 @@ _PART = re.compile(r"-(\d{5})-of-\d{5}$")
 class _Place:
     """A further model in memory."""
 
-    services: Services
+    services: Served
     uses: int = 0
     """Requests that are about to submit; those already submitted the engine counts itself."""
     last_used: float = field(default_factory=time.monotonic)
@@ -69,16 +71,20 @@ class Catalog:
         self._one_load = asyncio.Lock()
 
     @asynccontextmanager
-    async def lend(self, name: str) -> AsyncIterator[Services]:
+    async def lend(self, name: str, kind: type[Kind]) -> AsyncIterator[Kind]:
         """What serves a model, loaded if need be; it stays at least until the block is left.
 
-        Raises: ApiError, 404 model_not_found; ModelLoadError.
+        Raises: ApiError, 404 model_not_found or 400 if the model is of the other kind; ModelLoadError.
         """
         if self.home.knows(name):
+            if not isinstance(self.home, kind):
+                raise _wrong_kind(name, kind)
             yield self.home
             return
         place = await self._take(name)
         try:
+            if not isinstance(place.services, kind):
+                raise _wrong_kind(name, kind)
             yield place.services
         finally:
             place.uses -= 1
@@ -100,7 +106,7 @@ class Catalog:
         raise model_not_found(name, [found["id"] for found in objects])
 
     @property
-    def loaded(self) -> tuple[Services, ...]:
+    def loaded(self) -> tuple[Served, ...]:
         """What is in memory now."""
         return (self.home, *(place.services for place in self._places.values()))
 
@@ -166,6 +172,12 @@ class Catalog:
             if part is None or part[1] == "00001":  # a split model is named by its first file
                 found.setdefault(_PART.sub("", path.stem), path)
         return found
+
+
+def _wrong_kind(name: str, wanted: type[Served]) -> ApiError:
+    if wanted is Services:
+        return invalid(f"The model `{name}` is an embedding model: it can't chat. Use /v1/embeddings.", "model")
+    return invalid(f"The model `{name}` is no embedding model: its file names no pooling.", "model")
 
 
 def _hear(load: "asyncio.Task[None]") -> None:

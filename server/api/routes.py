@@ -27,7 +27,7 @@ TheCatalog = Annotated[Catalog, Depends(catalog_of)]
 @router.post("/v1/chat/completions")
 async def create_chat_completion(body: ChatCompletionRequest, request: Request, catalog: TheCatalog) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
-    async with catalog.lend(body.model) as services:
+    async with catalog.lend(body.model, Services) as services:
         adapter = services.adapter_of(body.model)
         chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
         completion = await start_completion(services, chat, body.n or 1, model=body.model, adapter=adapter)
@@ -54,7 +54,7 @@ async def retrieve_model(name: str, catalog: TheCatalog) -> dict[str, Any]:
 async def health(services: TheServices, catalog: TheCatalog) -> JSONResponse:
     """200 while requests can be answered, 503 once an engine has stopped."""
     stats = services.engine.stats
-    stats = replace(stats, is_alive=all(one.engine.stats.is_alive for one in catalog.loaded))
+    stats = replace(stats, is_alive=all(one.is_alive for one in catalog.loaded))
     state = {"status": "ok" if stats.is_alive else "engine stopped", "running": stats.running, "waiting": stats.waiting}
     return JSONResponse(state, 200 if stats.is_alive else 503)
 

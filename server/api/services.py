@@ -9,6 +9,7 @@ from fastapi import Request
 from server.api.errors import model_not_found
 from server.chat.conversation import CHATML, Conversations
 from server.chat.template import ChatTemplate
+from server.engine.embedder import Embedder
 from server.engine.engine import Engine
 
 
@@ -46,6 +47,11 @@ class Services:
         """No request is under way."""
         return not self.engine.in_flight
 
+    @property
+    def is_alive(self) -> bool:
+        """False once the engine has stopped."""
+        return self.engine.stats.is_alive
+
     def start(self) -> None:
         self.engine.start()
 
@@ -73,6 +79,30 @@ class Services:
                 for adapter in self.engine.adapters
             ),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingServices:
+    """One served embedding model."""
+
+    embedder: Embedder
+    model_name: str
+
+    @property
+    def is_idle(self) -> bool:
+        return self.embedder.is_idle
+
+    @property
+    def is_alive(self) -> bool:
+        return self.embedder.is_alive
+
+    def start(self) -> None:
+        """Its thread starts with the first input."""
+
+    async def close(self) -> None:
+        """End after the batch under way and give the memory back."""
+        await self.embedder.close()
+        self.embedder.model.close()
 
 
 def services_of(request: Request) -> Services:

@@ -17,12 +17,18 @@ from server.engine.adapter import Adapter
 from server.engine.errors import ModelLoadError
 from server.engine.memory import kv_type_number
 from server.engine.model import Model
-from server.engine.types import FlashAttention, KvType
+from server.engine.types import FlashAttention, KvType, Pooling
 
 _FLASH_ATTENTION: dict[FlashAttention, int] = {
     "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
     "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+
+_POOLING: dict[Pooling, int] = {
+    "mean": llama.LLAMA_POOLING_TYPE_MEAN,
+    "cls": llama.LLAMA_POOLING_TYPE_CLS,
+    "last": llama.LLAMA_POOLING_TYPE_LAST,
 }
 
 
@@ -47,6 +53,8 @@ class ContextSettings:
     threads: int
     kv_type: KvType = "f16"
     flash_attention: FlashAttention = "auto"
+    pooling: Pooling | None = None
+    """Pooled vectors come out instead of logits; the model's attention may look at a whole batch at once."""
 
 
 class Context:
@@ -63,6 +71,10 @@ class Context:
         params.n_threads_batch = settings.threads
         params.type_k = params.type_v = kv_type_number(settings.kv_type)
         params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
+        if settings.pooling:
+            params.embeddings = True
+            params.pooling_type = _POOLING[settings.pooling]
+            params.n_ubatch = settings.batch_tokens
         params.kv_unified = True
         params.no_perf = True
         with llama_log.captured() as log:
@@ -74,6 +86,7 @@ class Context:
             )
         self._memory = llama.llama_get_memory(self._handle)
         self._vocabulary_size = model.vocabulary.size
+        self._embedding_size = model.embedding_size
         self._batch = llama.llama_batch_init(settings.batch_tokens, 0, 1)
         self._room = settings.batch_tokens
         self._tokens = _view(self._batch.token, ctypes.c_int32, self._room)
@@ -135,6 +148,19 @@ class Context:
             raise DecodeError(f"batch row {row} has no logits")
         row_view: NDArray[np.float32] = _view(pointer, ctypes.c_float, self._vocabulary_size)
         return row_view
+
+    def embedding(self, sequence: int) -> NDArray[np.float32]:
+        """The pooled vector of a sequence of the batch, as the model gives it. Shape (embedding size,); a copy."""
+        pointer = llama.llama_get_embeddings_seq(self._handle, sequence)
+        if not pointer:
+            raise DecodeError(f"sequence {sequence} has no embedding")
+        vector: NDArray[np.float32] = _view(pointer, ctypes.c_float, self._embedding_size).copy()
+        return vector
+
+    def clear_memory(self) -> None:
+        """Forget all tokens of all sequences. Encoders have no such memory."""
+        if self._memory:
+            llama.llama_memory_clear(self._memory, True)
 
     def use(self, adapter: Adapter | None) -> None:
         """Decode with this adapter from now on, or with none."""

@@ -19,6 +19,7 @@ from server.engine.errors import (
     ContextLengthExceededError,
     EngineStoppedError,
     InvalidRequestError,
+    ModelLoadError,
     QueueFullError,
 )
 from server.engine.grammar_matcher import GrammarCache
@@ -98,6 +99,8 @@ class Engine:
 
     def __init__(self, model: Model, settings: EngineSettings = EngineSettings()) -> None:
         """Make the context; `start` then begins to work. Raises: ModelLoadError."""
+        if not model.can_generate:
+            raise ModelLoadError(f"{model.path.name} is an encoder: it can't generate text")
         self.model = model
         self.settings = settings
         self.context_length, cells = settings.sizes(model.train_context)

@@ -72,9 +72,11 @@ class Model:
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )
         """Recurrent state can't be cut at a token, so such models get no prefix cache."""
-        if not llama.llama_model_has_decoder(self.handle):
-            self.close()
-            raise ModelLoadError(f"{path.name} has no decoder: it can't generate text (is it an embedding model?)")
+        self.embedding_size: int = llama.llama_model_n_embd_out(self.handle)
+        """Numbers in an embedding."""
+        is_causal = self.header.metadata.get(f"{self.header.architecture}.attention.causal") is not False
+        self.can_generate: bool = is_causal and llama.llama_model_has_decoder(self.handle)
+        """An encoder, such as most embedding models and rerankers are, can't."""
 
     @property
     def name(self) -> str:

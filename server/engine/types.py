@@ -8,6 +8,8 @@ from typing import Literal
 FinishReason = Literal["stop", "length", "cancelled"]
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 """How numbers are held in the KV cache; those that llama.cpp can compute with."""
+Pooling = Literal["mean", "cls", "last"]
+"""How one vector is made of an embedding model's outputs for all tokens."""
 FlashAttention = Literal["auto", "on", "off"]
 SplitMode = Literal["none", "layer", "row", "tensor"]
 """How weights are divided among several GPUs."""

@@ -32,15 +32,15 @@ class Vocabulary:
         self.end_tokens = frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(self._vocab, t))
         """Tokens that end a generation (end of text, end of turn …)."""
 
-    def tokenize(self, text: str, *, parse_special: bool = True) -> tuple[int, ...]:
-        """Token ids of a text; no BOS is added.
+    def tokenize(self, text: str, *, parse_special: bool = True, add_special: bool = False) -> tuple[int, ...]:
+        """Token ids of a text; `add_special` puts around it what the model wants there (BOS, [CLS], EOS …).
 
         `parse_special` reads names of control tokens (`<|im_end|>`) as those tokens, not as letters.
         """
         data = text.encode("utf-8", errors="replace")
         room = len(data) + 16
         tokens = (llama.llama_token * room)()
-        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, False, parse_special)
+        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, add_special, parse_special)
         if count < 0:
             raise InvalidRequestError("messages", f"The text needs {-count} tokens, more than its {room} bytes.")
         return tuple(tokens[:count])
