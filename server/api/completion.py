@@ -181,7 +181,7 @@ def new_id(kind: str) -> str:
 
 def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[int, ...]]:
     prepared = services.conversations.prepare(request)
-    return prepared, services.engine.tokenize(prepared.prompt)
+    return prepared, services.engine.tokenize(*prepared.prompt.pieces)
 
 
 def _wire_reason(reason: FinishReason, parser: AnswerParser) -> WireReason:

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from server.api.errors import model_not_found
 from server.chat.conversation import CHATML, Conversations
+from server.chat.prompt import SpecialNames
 from server.chat.template import ChatTemplate
 from server.engine.embedder import Embedder
 from server.engine.engine import Engine
@@ -31,7 +32,8 @@ class Services:
         """Raises: TemplateError, if the model's chat template can't be compiled."""
         model = engine.model
         template = ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
-        return Services(engine, model_name, Conversations(template))
+        names = SpecialNames(model.vocabulary.control_names, model.vocabulary.word_names)
+        return Services(engine, model_name, Conversations(template, names))
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect, derive
 from server.chat.messages import Message, Role, Tool
 from server.chat.parser import AnswerParser, CallsAt
+from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
 from server.chat.request import ChatRequest
 from server.chat.template import ChatTemplate, TemplateError
 
@@ -28,7 +29,7 @@ _GENERIC_SYSTEM = (
 class Prepared:
     """A request ready for the engine."""
 
-    prompt: str
+    prompt: Prompt
     grammar: AnswerGrammar
     calls_at: CallsAt
 
@@ -36,8 +37,10 @@ class Prepared:
 class Conversations:
     """All that is known about talking with one model."""
 
-    def __init__(self, template: ChatTemplate) -> None:
+    def __init__(self, template: ChatTemplate, names: SpecialNames = NO_NAMES) -> None:
+        """`names`: what the model's tokenizer reads as special tokens."""
         self.template = template
+        self._names = SpecialNames(names.control, frozenset(name for name in names.marks if name in template.source))
         self.dialect: Dialect = derive(template)
         self._grammars = AnswerGrammars(self.dialect)
         self._knows_developer = _shows(template, "developer")
@@ -47,14 +50,14 @@ class Conversations:
         grammar = self._grammars.build(request)
         return Prepared(self.prompt(request), grammar, _calls_at(request, grammar))
 
-    def prompt(self, request: ChatRequest) -> str:
+    def prompt(self, request: ChatRequest) -> Prompt:
         """Raises: TemplateError."""
         messages, tools = request.messages, request.tools
         if not self._knows_developer:
             messages = tuple(replace(m, role="system") if m.role == "developer" else m for m in messages)
         if self.dialect.is_generic:
             messages, tools = self._as_plain_text(messages, tools), ()
-        return self.template.render(messages, tools, **request.template_variables)
+        return self.template.prompt(messages, tools, self._names, **request.template_variables)
 
     def parser(self, prepared: Prepared) -> AnswerParser:
         return AnswerParser(self.dialect, calls=prepared.calls_at)

@@ -1,7 +1,8 @@
 """Renders a model's own Jinja chat template, with the semantics of Hugging Face's `apply_chat_template`.
 
 Templates come from model files, so they run in a sandbox: no attribute of a Python object that could reach the
-system, nothing mutated. Source of the semantics: transformers `utils/chat_template_utils.py`
+system. They work on copies, so lists may be appended to: Hugging Face forbids that, but templates in use do it (Kimi
+K2). Source of the semantics: transformers `utils/chat_template_utils.py`
 (https://huggingface.co/docs/transformers/chat_templating).
 """
 
@@ -13,9 +14,10 @@ from typing import Any, NoReturn
 
 import jinja2
 import jinja2.ext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import SandboxedEnvironment
 
 from server.chat.messages import Message, Tool
+from server.chat.prompt import NO_NAMES, Prompt, Shield, SpecialNames
 
 RESERVED_VARIABLES = frozenset(("self", "messages", "tools", "add_generation_prompt", "bos_token", "eos_token"))
 """What `render` sets itself; a caller's variables have other names."""
@@ -55,8 +57,8 @@ def _strftime_now(layout: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> SandboxedEnvironment:
+    environment = SandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, "jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = _tojson
@@ -90,13 +92,33 @@ class ChatTemplate:
         `variables` are handed to the template as they are (`enable_thinking`, …).
         Raises: TemplateError, if the template rejects the conversation.
         """
+        prompt = self.prompt(messages, tools, NO_NAMES, add_generation_prompt=add_generation_prompt, **variables)
+        return prompt.text
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        names: SpecialNames,
+        *,
+        add_generation_prompt: bool = True,
+        **variables: Any,
+    ) -> Prompt:
+        """The same text, cut so that only the template's own text can spell one of `names`. Raises: TemplateError."""
+        shield = Shield(names)
         try:
-            return self._template.render(
-                messages=[message.as_template_value() for message in messages],
-                tools=[tool.as_template_value() for tool in tools] or None,
+            said, (listed, handed) = shield.hide(
+                [message.as_template_value() for message in messages],
+                [tool.as_template_value() for tool in tools],
+                variables,
+            )
+            text = self._template.render(
+                messages=said,
+                tools=listed or None,
                 add_generation_prompt=add_generation_prompt,
                 **self._constants,
-                **variables,
+                **handed,
             )
         except Exception as error:  # a template is foreign code: whatever it raises is its refusal
             raise TemplateError(f"the model's chat template refuses this conversation: {error}") from error
+        return shield.cut(text)

@@ -147,10 +147,13 @@ class Engine:
     def stats(self) -> EngineStats:
         return replace(self._worker.stats(), rejected=self._rejected)
 
-    def tokenize(self, text: str, *, parse_special: bool = True) -> tuple[int, ...]:
-        """Token ids of a prompt; the model's BOS is put in front if it wants one and the text hasn't got it."""
+    def tokenize(self, *pieces: str, parse_special: bool = True) -> tuple[int, ...]:
+        """Token ids of a prompt; the model's BOS is put in front if it wants one and the text hasn't got it.
+
+        No token spans two pieces.
+        """
         vocabulary = self.model.vocabulary
-        tokens = vocabulary.tokenize(text, parse_special=parse_special)
+        tokens = tuple(t for piece in pieces for t in vocabulary.tokenize(piece, parse_special=parse_special))
         if vocabulary.add_bos and vocabulary.bos >= 0 and tokens[:1] != (vocabulary.bos,):
             return (vocabulary.bos, *tokens)
         return tokens

@@ -55,6 +55,23 @@ class Vocabulary:
         return self._piece(token).decode("utf-8", errors="replace") if 0 <= token < self.size else ""
 
     @cached_property
+    def control_names(self) -> frozenset[str]:
+        """The spellings that `tokenize` reads as control tokens."""
+        return self._names_with(llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN)
+
+    @cached_property
+    def word_names(self) -> frozenset[str]:
+        """The user-defined tokens that look like marks (`<tool_call>`), not like words, numbers or white space."""
+        names = self._names_with(llama.LLAMA_TOKEN_ATTR_USER_DEFINED)
+        return frozenset(
+            name for name in names if any(map(str.isalpha, name)) and not name.replace(" ", "").isalnum()
+        )
+
+    def _names_with(self, attributes: int) -> frozenset[str]:
+        wanted = (t for t in range(self.size) if llama.llama_vocab_get_attr(self._vocab, t) & attributes)
+        return frozenset(name for name in map(self.name, wanted) if name)
+
+    @cached_property
     def mask_tokenizer(self) -> LLTokenizer:
         """The vocabulary as llguidance needs it. Costs about a second for 150,000 tokens, once."""
         names = [

@@ -15,7 +15,7 @@ TOOL = Tool("look_up", {"type": "object", "properties": {"word": {"type": "strin
 
 @pytest.mark.parametrize("template", [OURS, HERMES, TOOLLESS], ids=["ours", "hermes", "toolless"])
 def test_a_developers_word_reaches_every_model(template: ChatTemplate) -> None:
-    prompt = Conversations(template).prompt(ChatRequest((Message("developer", "Be brief."), USER)))
+    prompt = Conversations(template).prompt(ChatRequest((Message("developer", "Be brief."), USER))).text
     assert "Be brief." in prompt
 
 
@@ -27,7 +27,7 @@ def test_tools_calls_and_results_are_shown_whatever_the_template_and_the_choice(
     call = ToolCall("look_up", '{"word":"trammel"}', "1")
     messages = (Message("system", "Be brief."), USER, Message("assistant", None, (call,)), Message("tool", "a net"))
     request = ChatRequest(messages, (TOOL,), ToolChoice(mode))  # type: ignore[arg-type]
-    prompt = Conversations(template).prompt(request)
+    prompt = Conversations(template).prompt(request).text
     for shown in ("Be brief.", "looks a word up", "trammel", "a net"):
         assert shown in prompt
 

@@ -53,10 +53,16 @@ def test_a_broken_template_is_refused_when_it_is_read() -> None:
     [
         "{{ messages.__class__.__mro__ }}",
         "{{ ''.__class__.__base__.__subclasses__() }}",
-        "{{ messages.append(1) }}",
         "{{ cycler.__init__.__globals__.os.system('true') }}",
     ],
 )
 def test_a_template_cannot_reach_the_system(source: str) -> None:
     with pytest.raises(TemplateError):
         ChatTemplate(source).render([USER])
+
+
+def test_what_a_template_appends_to_stays_as_it_was_for_the_caller() -> None:
+    parameters = {"required": ["a"]}
+    source = "{% set _ = tools[0].function.parameters.required.append('b') %}{{ tools | tojson }}"
+    assert '"b"' in ChatTemplate(source).render([Message("user", "q")], [Tool("f", parameters)])
+    assert parameters == {"required": ["a"]}
