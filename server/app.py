@@ -131,4 +131,5 @@ def engine_settings(settings: Settings) -> EngineSettings:
         speculate=settings.speculate,
         kv_type=settings.kv_type,
         flash_attention=settings.flash_attention,
+        draft_tokens=settings.draft_tokens,
     )

@@ -63,6 +63,7 @@ def serve(
     main_gpu: Annotated[int | None, typer.Option(help=Settings.model_fields["main_gpu"].description)] = None,
     mmap: Annotated[bool | None, typer.Option(help=Settings.model_fields["mmap"].description)] = None,
     mlock: Annotated[bool | None, typer.Option(help=Settings.model_fields["mlock"].description)] = None,
+    draft_tokens: Annotated[int | None, typer.Option(help=Settings.model_fields["draft_tokens"].description)] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
     """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     main_gpu: int = Field(0, ge=0, description="The GPU that is used where split-mode is none.")
     mmap: bool = Field(True, description="Map the model file into memory rather than read it.")
     mlock: bool = Field(False, description="Keep the weights from being swapped out.")
+    draft_tokens: int = Field(15, ge=1, le=64, description="Tokens guessed ahead at once, at most.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
     @field_validator("adapter")

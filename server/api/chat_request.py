@@ -38,6 +38,7 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         max_tokens=min(limits) if limits else None,
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         template_variables=_template_variables(body),
+        speculates=body.speculate,
     )
 
 

@@ -143,6 +143,7 @@ class Completion:
             self.request.max_tokens,
             self.request.top_logprobs,
             self._adapter,
+            self.request.speculates,
         )
         seed = self.request.sampling.seed
         try:

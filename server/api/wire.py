@@ -164,6 +164,8 @@ class ChatCompletionRequest(_Wire):
     """Ours: the same under vLLM's name."""
     chat_template_kwargs: dict[str, Any] | None = None
     """Ours: variables for the model's chat template."""
+    speculate: bool | None = None
+    """Ours: whether to guess ahead; by default as the server is set."""
     functions: Any = None
     function_call: Any = None
     logprobs: bool | None = None

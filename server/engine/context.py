@@ -112,21 +112,21 @@ class Context:
     def clear_batch(self) -> None:
         self._count = 0
 
-    def add(self, tokens: list[int], *, start: int, sequence: int, wanted: int) -> int:
+    def add(self, tokens: list[int], *, start: int, sequence: int, wants_logits: bool, guessed: int = 0) -> int:
         """Put tokens of a sequence, at positions `start`…, into the batch.
 
-        `wanted`: of how many of the last ones `logits` will be asked for. Returns the batch row of the last one.
+        Returns the batch row of the last known one, whose logits `logits` gives if `wants_logits`; the `guessed` tokens
+        at the end have logits too.
         """
         begin, end = self._count, self._count + len(tokens)
         self._tokens[begin:end] = tokens
         self._positions[begin:end] = np.arange(start, start + len(tokens), dtype=np.int32)
         self._wants_logits[begin:end] = 0
-        if wanted:
-            self._wants_logits[end - wanted : end] = 1
+        self._wants_logits[end - 1 - guessed : end] = wants_logits
         for row in range(begin, end):
             self._sequence_ids[row][0] = sequence
         self._count = end
-        return end - 1
+        return end - 1 - guessed
 
     def decode(self) -> None:
         """Run the batch.

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from server.engine.adapter import Adapter, check_adapter, load_adapter
 from server.engine.context import Context, ContextSettings
@@ -25,9 +24,11 @@ from server.engine.errors import (
 from server.engine.grammar_matcher import GrammarCache
 from server.engine.guide import Guide
 from server.engine.kv_cache import KvCache
+from server.engine.lookup import PromptLookup
 from server.engine.model import Model
 from server.engine.scheduler import SchedulerSettings
 from server.engine.sequence import Event, Sequence
+from server.engine.speculation import Speculation, SpeculationMode
 from server.engine.types import Constraint, EngineStats, Finished, FlashAttention, GenerationRequest, KvType
 from server.engine.worker import Outbox, Worker
 
@@ -53,8 +54,10 @@ class EngineSettings:
     """Prompt tokens in a step while others are being answered."""
     threads: int | None = None
     """None: all the processor's cores this process may use."""
-    speculate: Literal["off", "lookup"] = "off"
-    """Where drafts of the next tokens come from."""
+    speculate: SpeculationMode = "off"
+    """Where guesses of the next tokens come from."""
+    draft_tokens: int = 15
+    """Guesses at once, at most."""
     kv_type: KvType = "f16"
     flash_attention: FlashAttention = "auto"
 
@@ -119,7 +122,6 @@ class Engine:
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
         self._rejected = 0
-        self._speculates = settings.speculate == "lookup" and model.can_share_prefixes  # wrong drafts must be undone
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker = Worker(
             self._context,
@@ -171,9 +173,8 @@ class Engine:
             self._rejected += 1
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
         adapter = self._adapter(request.adapter)
-        sequence = Sequence(
-            request, guide, self.model.vocabulary, self.context_length, adapter, speculates=self._speculates
-        )
+        speculation = self._speculation(request)
+        sequence = Sequence(request, guide, self.model.vocabulary, self.context_length, adapter, speculation)
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation
         try:
@@ -240,6 +241,13 @@ class Engine:
         if name is not None and name not in self._adapters:
             raise InvalidRequestError("model", f"There is no adapter {name!r}.")
         return None if name is None else self._adapters[name]
+
+    def _speculation(self, request: GenerationRequest) -> Speculation | None:
+        """A model whose KV can't be cut (recurrent ones) can't take a wrong guess back."""
+        wanted = self.settings.speculate != "off" if request.speculates is None else request.speculates
+        if not wanted or not self.model.can_share_prefixes or self.settings.draft_tokens < 1:
+            return None
+        return Speculation(PromptLookup(), self.settings.draft_tokens)
 
     async def _guide(self, constraint: Constraint | None, *, jumps: bool) -> Guide:
         if constraint is None:

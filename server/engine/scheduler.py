@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from server.engine.adapter import Adapter
 from server.engine.kv_cache import KvCache, common_prefix
 from server.engine.sequence import Sequence
-from server.engine.speculation import StepCost
 
 _SHORTEST_TURN, _LONGEST_TURN = 2, 8
 """Steps that the streams of one adapter get before those of the next, as many as there are streams between these."""
@@ -36,8 +35,6 @@ class Share:
 
     sequence: Sequence
     count: int
-    draft: tuple[int, ...] = ()
-    """Proposed tokens to be checked after the pending ones."""
 
     @property
     def is_whole(self) -> bool:
@@ -56,7 +53,6 @@ class Scheduler:
         """In order of admission."""
         self._adapter: Adapter | None = None
         self._steps_left = _SHORTEST_TURN
-        self.cost = StepCost()
         self.parked = 0
         """Times a sequence had to give its KV back and wait again."""
 
@@ -90,8 +86,8 @@ class Scheduler:
         turn = self._next_turn()
         for sequence in turn:
             if room and not sequence.is_prefilling:
-                shares.append(self._share_of(sequence, room))
-                room -= shares[-1].count + len(shares[-1].draft)
+                shares.append(Share(sequence, min(room, sequence.pending)))
+                room -= shares[-1].count
         has_listeners = any(not sequence.is_prefilling for sequence in self.running)
         chunk = min(room, self._settings.prefill_chunk) if has_listeners else room
         for sequence in turn:
@@ -99,13 +95,6 @@ class Scheduler:
                 shares.append(Share(sequence, min(chunk, sequence.pending)))
                 chunk -= shares[-1].count
         return shares
-
-    def _share_of(self, sequence: Sequence, room: int) -> Share:
-        """All that is pending of a sequence, and a draft if there is room for one."""
-        if room <= sequence.pending:
-            return Share(sequence, room)
-        draft = sequence.draft(self.cost.marginal, room - sequence.pending)
-        return Share(sequence, sequence.pending, tuple(draft))
 
     def _next_turn(self) -> list[Sequence]:
         """The running sequences of one adapter. Adapters take turns of a few steps: changing them costs time."""

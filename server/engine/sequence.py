@@ -6,7 +6,7 @@ from server.engine.adapter import Adapter
 from server.engine.guide import Guide
 from server.engine.kv_cache import Slot
 from server.engine.sampler import Floats, Sampler, logprob
-from server.engine.speculation import Economy, Lookup
+from server.engine.speculation import Speculation
 from server.engine.text_stream import TextStream
 from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, TokenLogprob, Usage
 from server.engine.vocabulary import Vocabulary
@@ -24,15 +24,15 @@ class Sequence:
         vocabulary: Vocabulary,
         limit: int,
         adapter: Adapter | None = None,
-        *,
-        speculates: bool = False,
+        speculation: Speculation | None = None,
     ) -> None:
-        """`limit`: tokens the sequence may have in all, prompt included. `speculates`: it proposes drafts."""
-        self._lookup = Lookup() if speculates else None
-        self._economy = Economy()
+        """`limit`: tokens the sequence may have in all, prompt included."""
         self.adapter = adapter
+        self.speculation = speculation
         self.prompt_length = len(request.prompt)
         self.tokens = list(request.prompt)
+        self.unchanged = 0
+        """Tokens at the beginning that `advance` has left as they were."""
         self.slot: Slot | None = None
         self.cached_tokens: int | None = None
         self.arrived = time.monotonic()
@@ -57,24 +57,17 @@ class Sequence:
         return self.slot is None or self.slot.length < self.prompt_length
 
     @property
+    def room(self) -> int:
+        """Tokens it may still append."""
+        return self._budget - (len(self.tokens) - self.prompt_length)
+
+    @property
     def output(self) -> list[int]:
         return self.tokens[self.prompt_length :]
 
     @property
     def forced_tokens(self) -> int:
         return self._forced
-
-    def draft(self, marginal: float, room: int) -> list[int]:
-        """Tokens that may come next, to be checked in the next step. `marginal`: see `Economy.length`."""
-        if self._lookup is None:
-            return []
-        left = self._budget - (len(self.tokens) - self.prompt_length) - 1
-        length = min(self._economy.length(marginal), room, left)
-        return self._lookup.propose(self.tokens, length)
-
-    def learn(self, proposed: int, accepted: int) -> None:
-        """How many tokens of a draft were right."""
-        self._economy.learn(proposed, accepted)
 
     def begin(self) -> list[Event]:
         """Append what the grammar forces before anything is sampled: it is decoded along with the prompt."""
@@ -90,10 +83,12 @@ class Sequence:
         `logits`: shape (vocabulary,). Returns the events for the client; the last is Finished if it is over.
         Raises: GenerationError, if this sequence can't go on.
         """
+        self.unchanged = len(self.tokens)
         token = self._sampler.draw(logits, self._guide.allowed())
         if token in self._vocabulary.end_tokens:
             return self._end("stop", self._text.finish())
         move = self._guide.follow(token)
+        self.unchanged -= move.rollback
         spelled = self._take_back(move.rollback)
         self._sampler.observe(move.tokens)
         events = self._append(move.tokens, move.forced, spelled)
@@ -106,7 +101,7 @@ class Sequence:
 
     def _append(self, tokens: list[int], forced: int, spelled: int = 0) -> list[Event]:
         """Append to the output; its first `spelled` bytes have been given to the text stream before."""
-        room = self._budget - (len(self.tokens) - self.prompt_length)
+        room = self.room
         is_cut = len(tokens) > room
         kept = tokens[:room]
         self.tokens += kept

@@ -1,95 +1,126 @@
-"""Prompt lookup: drafts of the next tokens from the text itself (https://github.com/apoorvumang/prompt-lookup-decoding).
+"""Whether and how far to guess ahead: drafts are decoded along with the last token and kept while they are right.
 
-What an answer repeats stands in its prompt or in its own beginning: the last tokens are looked up there, and what
-followed them then is proposed. The model checks a whole draft in one batch; every position is masked and sampled as if
-it were the only one, so what comes out is what would have come out anyway.
+A draft is a guess, nothing more. The model's logits after each of its tokens are masked by the grammar and drawn from
+by the request's own sampler; while what is drawn is what was guessed, the next row of logits is good too. So every
+token is drawn as it would have been without a draft, from the same distribution, with the same random numbers.
+Guesses cost time, though: a wider batch takes longer, and by how much is measured (not modelled: llama.cpp's kernels
+make 2 tokens cost 2.5 times one, and 16 only twice as much as those 2). Each sequence keeps its own hit rate, and takes
+the width that promises the most tokens a second, or none. Guesses that are not made are still compared with what
+comes, so a sequence learns for nothing when to begin again.
 """
 
-import math
-from collections.abc import Sequence
+from typing import Literal, Protocol
 
-_LONGEST = 16
-_SHORTEST_MATCH = 2
-"""Tokens that must repeat before their continuation is proposed."""
-_MEMORY = 0.9
-"""How much of the past a running mean keeps at each observation."""
-_REST = 48
-"""Steps without drafts after they have stopped paying; then a short one is tried."""
+from server.engine.kv_cache import common_prefix
 
+SpeculationMode = Literal["off", "lookup", "draft"]
 
-class Lookup:
-    """Where each pair of tokens was last followed by something."""
-
-    def __init__(self) -> None:
-        self._after: dict[tuple[int, int], int] = {}
-        self._indexed = 0
-
-    def propose(self, tokens: Sequence[int], count: int) -> list[int]:
-        """Up to `count` tokens that followed the last ones before."""
-        if count <= 0 or len(tokens) <= _SHORTEST_MATCH:
-            return []
-        self._index(tokens)
-        start = self._after.get((tokens[-2], tokens[-1]))
-        if start is None or start >= len(tokens) or tuple(tokens[start - 2 : start]) != (tokens[-2], tokens[-1]):
-            return []
-        return list(tokens[start : start + count])
-
-    def _index(self, tokens: Sequence[int]) -> None:
-        """All pairs but the last, which nothing has followed yet. Tokens may have been taken back since."""
-        self._indexed = min(self._indexed, len(tokens) - 1)
-        for end in range(max(self._indexed, 2), len(tokens)):
-            self._after[tokens[end - 2], tokens[end - 1]] = end
-        self._indexed = len(tokens)
+_WIDTHS = (1, 3, 7, 11, 15, 23, 31, 63)
+"""One less than what the kernels like."""
+_NARROW = 128
+"""Tokens; wider batches are prefill and say nothing about the cost of a guess."""
+_GAIN = 1.05
+"""Drafts must promise more than this to be worth their trouble."""
+_NEWEST = 0.2
+"""Weight of the newest measurement."""
+_FORGET = 0.8
+"""Weight of a sequence's past drafts beside its newest."""
 
 
-class Economy:
-    """How long a draft may be for one sequence: as long as a further token is likelier to be right than it costs."""
+class Drafter(Protocol):
+    """Where guesses come from."""
+
+    def propose(self, tokens: list[int], count: int) -> list[int]: ...
+
+
+class BatchCost:
+    """Seconds of a decode by its tokens, as measured."""
 
     def __init__(self) -> None:
-        self._rate = 0.7
-        """Share of proposed tokens that were right, until the first wrong one."""
-        self._rest = 0
+        self._seconds: dict[int, float] = {}
+        self._seen: dict[int, int] = {}
 
-    def length(self, marginal: float) -> int:
-        """Tokens to propose. `marginal`: what a further token of a batch costs, as a share of a step with one."""
-        if self._rest > 0:
-            self._rest -= 1
+    def observe(self, tokens: int, seconds: float) -> None:
+        if not 0 < tokens <= _NARROW:
+            return
+        key = _bucket(tokens)
+        old = self._seconds.get(key, seconds)
+        seen = self._seen[key] = self._seen.get(key, 0) + 1
+        # The first run of a shape also allocates, and a machine stalls now and then.
+        self._seconds[key] = min(old, seconds) if seen <= 3 else old + _NEWEST * (min(seconds, 3 * old) - old)
+
+    def seconds(self, tokens: int) -> float:
+        """What was measured; else as little as for the next smaller batch, so that it is tried. 0: nothing is known."""
+        key = _bucket(tokens)
+        known = [width for width in self._seconds if width <= key]
+        return self._seconds[max(known)] if known else 0.0
+
+    def best_width(self, hit_rate: float, *, longest: int, tokens: int, streams: int) -> int:
+        """Guesses that promise the most tokens a second; 0 if none are worth it.
+
+        `hit_rate`: probability that a guess is right if all before it were; `tokens`: what the batch carries anyway;
+        `streams`: sequences that get a token from it.
+        """
+        now = self.seconds(tokens)
+        if not now:
             return 0
-        worth = max(min(marginal, 0.95), 0.01)
-        if self._rate <= worth:
-            self._rest, self._rate = _REST, min(worth + 0.1, 0.9)
-            return 0
-        return min(_LONGEST, max(1, int(math.log(worth) / math.log(min(self._rate, 0.98)))))
-
-    def learn(self, proposed: int, accepted: int) -> None:
-        """A draft has been checked."""
-        trials = accepted + (accepted < proposed)
-        for trial in range(trials):
-            self._rate = _MEMORY * self._rate + (1 - _MEMORY) * (trial < accepted)
+        best, best_speed = 0, _GAIN * streams / now
+        for width in (*(w for w in _WIDTHS if w < longest), longest):
+            hits = hit_rate * (1 - hit_rate**width) / (1 - hit_rate)
+            speed = (streams + hits) / self.seconds(tokens + width)
+            if speed > best_speed:
+                best, best_speed = width, speed
+        return best
 
 
-class StepCost:
-    """What a batch costs by its size: a straight line through the steps of late, forgetting older ones."""
+class Speculation:
+    """The guessing of one sequence."""
 
-    def __init__(self) -> None:
-        self._weight = self._x = self._y = self._xx = self._xy = 0.0
-
-    def learn(self, tokens: int, seconds: float) -> None:
-        """A step of small size was measured; prompts say nothing about decoding."""
-        keep = 0.98
-        self._weight = keep * self._weight + 1
-        self._x = keep * self._x + tokens
-        self._y = keep * self._y + seconds
-        self._xx = keep * self._xx + tokens * tokens
-        self._xy = keep * self._xy + tokens * seconds
+    def __init__(self, drafter: Drafter, longest: int) -> None:
+        self._drafter = drafter
+        self._longest = longest
+        self._hits, self._misses = 1.0, 1.0
+        self._untried: tuple[int, list[int]] | None = None
+        """Where a guess that was not made would have stood, and the guess."""
+        self.draft: list[int] = []
+        """Guesses in the batch that is decoding."""
 
     @property
-    def marginal(self) -> float:
-        """Of one more token, as a share of a step with one token. Not known yet: a guess."""
-        spread = self._weight * self._xx - self._x * self._x
-        if self._weight < 4 or spread <= 1e-9 * max(self._xx, 1):
-            return 0.15
-        slope = (self._weight * self._xy - self._x * self._y) / spread
-        start = (self._y - slope * self._x) / self._weight
-        whole = start + slope
-        return max(slope / whole, 0.0) if whole > 0 else 0.15
+    def hit_rate(self) -> float:
+        """Share of guesses that are right where all before them were; below 1."""
+        return min(0.99, self._hits / (self._hits + self._misses))
+
+    def guess(self, tokens: list[int], cost: BatchCost, *, room: int, batch: int, streams: int) -> list[int]:
+        """Tokens to decode behind the known ones, at most `room`; kept as `draft`."""
+        self._look_back(tokens)
+        proposal = self._drafter.propose(tokens, self._longest) if room > 0 else []
+        width = cost.best_width(self.hit_rate, longest=self._longest, tokens=batch, streams=streams) if proposal else 0
+        self.draft = proposal[: min(width, room)]
+        if proposal and not self.draft and self._untried is None:
+            self._untried = len(tokens), proposal
+        return self.draft
+
+    def settle(self, accepted: int) -> None:
+        """The draft has been compared with what was drawn."""
+        if self.draft:
+            self._learn(len(self.draft), accepted)
+        self.draft = []
+
+    def _look_back(self, tokens: list[int]) -> None:
+        """Judge a guess that was not made, once enough is known."""
+        if self._untried is None:
+            return
+        start, proposal = self._untried
+        came = tokens[start : start + len(proposal)]
+        hits = common_prefix(came, proposal)
+        if hits < len(came) or hits == len(proposal):
+            self._learn(len(proposal), hits)
+            self._untried = None
+
+    def _learn(self, proposed: int, accepted: int) -> None:
+        self._hits = self._hits * _FORGET + accepted
+        self._misses = self._misses * _FORGET + (accepted < proposed)
+
+
+def _bucket(tokens: int) -> int:
+    return tokens if tokens <= 8 else -(-tokens // 4) * 4

@@ -74,6 +74,8 @@ class GenerationRequest:
     forces are then sampled like others, so that each has a probability of its own."""
     adapter: str | None = None
     """Name of a loaded adapter; None is the base model."""
+    speculates: bool | None = None
+    """Whether to guess ahead; None leaves it to the engine's setting."""
 
 
 @dataclass(frozen=True, slots=True)

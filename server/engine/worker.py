@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from collections.abc import Sequence as Several
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -17,15 +16,14 @@ from typing import TypeVar
 from server.engine.adapter import Adapter, free_adapter
 from server.engine.context import Context, DecodeError, NoRoomError
 from server.engine.errors import EngineStoppedError, GenerationError
-from server.engine.kv_cache import KvCache
+from server.engine.kv_cache import KvCache, Slot, common_prefix
 from server.engine.scheduler import Scheduler, SchedulerSettings, Share
 from server.engine.sequence import Event, Sequence, is_over
+from server.engine.speculation import BatchCost
 from server.engine.types import EngineStats
 
 logger = logging.getLogger("trammel.engine")
 
-_SMALL_STEP = 64
-"""Tokens; larger steps hold prompts and say nothing about decoding."""
 Result = TypeVar("Result")
 Outbox = list[tuple[Sequence, Event | Exception]]
 
@@ -42,14 +40,6 @@ class _Counters:
     failed: int = 0
     decode_seconds: float = 0.0
     step_seconds: float = 0.0
-
-
-def _common(one: Several[int], other: Several[int]) -> int:
-    """Length of the beginning that two have in common."""
-    for index, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return index
-    return min(len(one), len(other))
 
 
 class Worker(threading.Thread):
@@ -72,6 +62,7 @@ class Worker(threading.Thread):
         self._retired: list[Adapter] = []
         self._is_stopping = False
         self._counters = _Counters()
+        self._cost = BatchCost()
 
     def submit(self, sequence: Sequence) -> None:
         """Raises: EngineStoppedError."""
@@ -195,77 +186,94 @@ class Worker(threading.Thread):
             self._counters.cached_tokens += sequence.cached_tokens or 0
             self._post(sequence, self._guarded(sequence, sequence.begin))
         rows = self._decode()
-        for share, row in rows:
-            self._sample(share, row)
+        for sequence, row in rows:
+            self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row)))
         self._counters.step_seconds += time.perf_counter() - started
 
-    def _sample(self, share: Share, row: int) -> None:
-        """Draw the next token and, as long as the draft has it too, the ones after it."""
-        sequence, draft = share.sequence, share.draft
+    def _sample(self, sequence: Sequence, row: int) -> list[Event]:
+        """Draw a token, and one more for every token of the draft that was guessed right."""
+        draft = sequence.speculation.draft if sequence.speculation else []
         known = len(sequence.tokens)
-        row -= len(draft)
-        right = 0
-        while True:
-            events = self._guarded(sequence, partial(self._advance, sequence, row + right))
+        unchanged, said = known, 0
+        events: list[Event] = []
+        while not is_over(events) and said <= len(draft) and sequence.tokens[known:] == draft[:said]:
+            events += sequence.advance(self._context.logits(row + said))
             self._counters.sampled_tokens += 1
-            added = sequence.tokens[known + right :] if len(sequence.tokens) > known + right else []
-            matched = _common(added, draft[right:])
-            right += matched
-            is_on_draft = bool(added) and matched == len(added) and right < len(draft) + 1
-            if is_over(events) or not is_on_draft or sequence.slot is None:
+            unchanged = min(unchanged, sequence.unchanged)
+            if unchanged < known:  # taken back behind the draft
                 break
-            self._outbox.extend((sequence, event) for event in events)
-        if draft:
-            sequence.learn(len(draft), right)
+            said = len(sequence.tokens) - known
+        accepted = common_prefix(draft, sequence.tokens[known:]) if unchanged == known else 0
+        if sequence.slot is not None:
+            self._keep(sequence.slot, known + len(draft), min(unchanged + accepted, len(sequence.tokens) - 1))
+        if sequence.speculation is not None:
             self._counters.drafted_tokens += len(draft)
-            self._counters.accepted_tokens += right
-        if sequence.slot is not None:  # wrong drafts go, and a rollback may reach behind what is decoded
-            self._cache.truncate(sequence.slot, min(known + right, len(sequence.tokens) - 1))
-        self._post(sequence, events)
+            self._counters.accepted_tokens += accepted
+            sequence.speculation.settle(accepted)
+        return events
 
-    def _advance(self, sequence: Sequence, row: int) -> list[Event]:
-        return sequence.advance(self._context.logits(row))
+    def _keep(self, slot: Slot, decoded: int, length: int) -> None:
+        """Of the `decoded` tokens of a slot, its KV stays for the first `length`."""
+        slot.length = decoded
+        self._cache.truncate(slot, length)
 
-    def _decode(self) -> list[tuple[Share, int]]:
-        """Run one batch. Returns the shares whose sequences can be sampled now, each with its last row."""
+    def _decode(self) -> list[tuple[Sequence, int]]:
+        """Run one batch. Returns the sequences that can be sampled now, each with the row of its logits."""
+        guesses = True
         while shares := self._scheduler.plan():
-            rows = self._fill(shares)
+            rows = self._fill(shares, guesses=guesses)
             started = time.perf_counter()
             try:
                 self._context.use(shares[0].sequence.adapter)
                 self._context.decode()
             except NoRoomError:
-                if not self._scheduler.make_room():
+                if guesses:  # those are the first to go
+                    guesses = False
+                elif not self._scheduler.make_room():
                     self._fail(shares[0].sequence, GenerationError("The context's KV cache is full."))
                 continue
             except DecodeError as error:
                 for share in shares:
                     self._fail(share.sequence, GenerationError(f"Decoding failed: {error}"))
                 return []
-            seconds = time.perf_counter() - started
-            self._counters.decode_seconds += seconds
-            if self._context.count <= _SMALL_STEP:
-                self._scheduler.cost.learn(self._context.count, seconds)
+            elapsed = time.perf_counter() - started
+            self._cost.observe(self._context.count, elapsed)
+            self._counters.decode_seconds += elapsed
             self._counters.steps += 1
             self._counters.decoded_tokens += self._context.count
             for share in shares:
                 if share.sequence.slot is not None:
-                    share.sequence.slot.length += share.count + len(share.draft)
+                    share.sequence.slot.length += share.count
             return rows
         return []
 
-    def _fill(self, shares: list[Share]) -> list[tuple[Share, int]]:
+    def _fill(self, shares: list[Share], *, guesses: bool) -> list[tuple[Sequence, int]]:
         self._context.clear_batch()
-        rows: list[tuple[Share, int]] = []
+        total = self._context.room
+        spare = total - sum(share.count for share in shares)
+        streams = sum(share.is_whole for share in shares)
+        rows: list[tuple[Sequence, int]] = []
         for share in shares:
             slot = share.sequence.slot
             if slot is None:
                 raise RuntimeError("a planned sequence has no slot")
-            tokens = [*share.sequence.tokens[slot.length : slot.length + share.count], *share.draft]
-            wanted = 1 + len(share.draft) if share.is_whole else 0
-            row = self._context.add(tokens, start=slot.length, sequence=slot.id, wanted=wanted)
+            tokens = share.sequence.tokens[slot.length : slot.length + share.count]
+            draft: list[int] = []
+            if share.is_whole and share.sequence.speculation is not None:
+                room = min(spare, share.sequence.room - 1) if guesses else 0
+                draft = share.sequence.speculation.guess(
+                    share.sequence.tokens, self._cost, room=room, batch=total - spare, streams=streams
+                )
+                spare -= len(draft)
+            row = self._context.add(
+                tokens + draft,
+                start=slot.length,
+                sequence=slot.id,
+                wants_logits=share.is_whole,
+                guessed=len(draft),
+            )
             if share.is_whole:
-                rows.append((share, row))
+                rows.append((share.sequence, row))
         return rows
 
     def _guarded(self, sequence: Sequence, act: Callable[[], list[Event]]) -> list[Event]:
