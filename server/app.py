@@ -132,4 +132,5 @@ def engine_settings(settings: Settings) -> EngineSettings:
         kv_type=settings.kv_type,
         flash_attention=settings.flash_attention,
         draft_tokens=settings.draft_tokens,
+        grammar_engine=settings.grammar_engine,
     )

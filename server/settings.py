@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     mmap: bool = Field(True, description="Map the model file into memory rather than read it.")
     mlock: bool = Field(False, description="Keep the weights from being swapped out.")
     draft_tokens: int = Field(15, ge=1, le=64, description="Tokens guessed ahead at once, at most.")
+    grammar_engine: Literal["llguidance", "llama.cpp"] = Field(
+        "llguidance", description="What holds the model to a grammar: llguidance, or llama.cpp's own sampler (slower)."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
     @field_validator("adapter")

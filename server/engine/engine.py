@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from server.engine.adapter import Adapter, check_adapter, load_adapter
 from server.engine.context import Context, ContextSettings
@@ -22,16 +23,18 @@ from server.engine.errors import (
     QueueFullError,
 )
 from server.engine.grammar_matcher import GrammarCache
-from server.engine.guide import Guide
+from server.engine.guide import Grammars, Guide
 from server.engine.kv_cache import KvCache
 from server.engine.lookup import PromptLookup
 from server.engine.model import Model
+from server.engine.native_matcher import NativeGrammars
 from server.engine.scheduler import SchedulerSettings
 from server.engine.sequence import Event, Sequence
 from server.engine.speculation import Speculation, SpeculationMode
 from server.engine.types import Constraint, EngineStats, Finished, FlashAttention, GenerationRequest, KvType
 from server.engine.worker import Outbox, Worker
 
+GrammarEngine = Literal["llguidance", "llama.cpp"]
 _STOP_SECONDS = 10.0
 _USUAL_CONTEXT = 8192
 
@@ -54,6 +57,7 @@ class EngineSettings:
     """Prompt tokens in a step while others are being answered."""
     threads: int | None = None
     """None: all the processor's cores this process may use."""
+    grammar_engine: GrammarEngine = "llguidance"
     speculate: SpeculationMode = "off"
     """Where guesses of the next tokens come from."""
     draft_tokens: int = 15
@@ -66,6 +70,13 @@ class EngineSettings:
         trained = trained or _USUAL_CONTEXT
         length = trained if self.context_length == "model" else self.context_length or min(trained, _USUAL_CONTEXT)
         return length, max(length, self.kv_cells or min(length * self.sequences, 65_536))
+
+
+def _grammars(model: Model, engine: GrammarEngine) -> Grammars:
+    vocabulary = model.vocabulary
+    if engine == "llama.cpp":
+        return NativeGrammars(vocabulary)
+    return GrammarCache(vocabulary.mask_tokenizer, vocabulary.size)
 
 
 class Generation(AsyncIterator[Event]):
@@ -118,7 +129,7 @@ class Engine:
                 flash_attention=settings.flash_attention,
             ),
         )
-        self._grammars = GrammarCache(model.vocabulary.mask_tokenizer, model.vocabulary.size)
+        self._grammars = _grammars(model, settings.grammar_engine)
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
         self._rejected = 0

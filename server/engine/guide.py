@@ -5,8 +5,10 @@ something the grammar forbids, the tokens from there on are taken back and the g
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from server.engine.grammar_matcher import GrammarMatcher, TokenIds
+from server.engine.grammar_matcher import TokenIds
+from server.engine.types import Constraint
 from server.engine.vocabulary import Vocabulary
 
 
@@ -20,13 +22,30 @@ class Move:
     rollback: int = 0
 
 
+class Matcher(Protocol):
+    """A constraint engine's state in a grammar; `grammar_matcher` and `native_matcher` say what each method does."""
+
+    @property
+    def is_complete(self) -> bool: ...
+    def allowed(self) -> TokenIds: ...
+    def accept(self, tokens: list[int]) -> None: ...
+    def can_accept(self, tokens: list[int]) -> bool: ...
+    def take_forced(self) -> list[int]: ...
+
+
+class Grammars(Protocol):
+    """A constraint engine."""
+
+    def matcher(self, constraint: Constraint) -> Matcher: ...
+
+
 class Guide:
     """Says which tokens are allowed and what follows from each. Without a matcher everything is allowed."""
 
     def __init__(
         self,
         vocabulary: Vocabulary,
-        matcher: GrammarMatcher | None = None,
+        matcher: Matcher | None = None,
         trigger: str = "",
         *,
         jumps: bool = True,
@@ -62,10 +81,10 @@ class Guide:
         forced = self._forced(self._matcher)
         return Move([token, *forced], len(forced))
 
-    def _forced(self, matcher: GrammarMatcher) -> list[int]:
+    def _forced(self, matcher: Matcher) -> list[int]:
         return matcher.take_forced() if self._jumps else []
 
-    def _watch(self, token: int, matcher: GrammarMatcher) -> Move:
+    def _watch(self, token: int, matcher: Matcher) -> Move:
         pieces = self._vocabulary.pieces
         self._recent.append(token)
         text = b"".join(pieces[t] for t in self._recent)
@@ -77,7 +96,7 @@ class Guide:
             text = text[len(pieces[self._recent.pop(0)]) :]
         return Move([token], 0)
 
-    def _enter(self, token: int, matcher: GrammarMatcher, found: int) -> Move:
+    def _enter(self, token: int, matcher: Matcher, found: int) -> Move:
         """Start the grammar at byte `found` of the recent text."""
         pieces = self._vocabulary.pieces
         first, start = 0, 0

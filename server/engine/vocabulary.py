@@ -45,6 +45,17 @@ class Vocabulary:
             raise InvalidRequestError("messages", f"The text needs {-count} tokens, more than its {room} bytes.")
         return tuple(tokens[:count])
 
+    @property
+    def handle(self) -> object:
+        """The llama_vocab pointer."""
+        return self._vocab
+
+    @cached_property
+    def speakable(self) -> NDArray[np.int64]:
+        """Tokens a grammar may deal with: those that spell text, and those that end it."""
+        ends = np.isin(np.arange(self.size), list(self.end_tokens))
+        return np.flatnonzero(~self._is_control | ends)
+
     @cached_property
     def pieces(self) -> list[bytes]:
         """What each token adds to the text, in bytes; control tokens add nothing."""
