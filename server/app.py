@@ -132,5 +132,6 @@ def engine_settings(settings: Settings) -> EngineSettings:
         kv_type=settings.kv_type,
         flash_attention=settings.flash_attention,
         draft_tokens=settings.draft_tokens,
+        request_timeout=settings.request_timeout,
         grammar_engine=settings.grammar_engine,
     )

@@ -64,6 +64,9 @@ def serve(
     mmap: Annotated[bool | None, typer.Option(help=Settings.model_fields["mmap"].description)] = None,
     mlock: Annotated[bool | None, typer.Option(help=Settings.model_fields["mlock"].description)] = None,
     draft_tokens: Annotated[int | None, typer.Option(help=Settings.model_fields["draft_tokens"].description)] = None,
+    request_timeout: Annotated[
+        float | None, typer.Option(help=Settings.model_fields["request_timeout"].description)
+    ] = None,
     grammar_engine: Annotated[
         str | None, typer.Option(help=Settings.model_fields["grammar_engine"].description)
     ] = None,

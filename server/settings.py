@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     main_gpu: int = Field(0, ge=0, description="The GPU that is used where split-mode is none.")
     mmap: bool = Field(True, description="Map the model file into memory rather than read it.")
     mlock: bool = Field(False, description="Keep the weights from being swapped out.")
+    request_timeout: float | None = Field(
+        None, gt=0, description="Seconds a request may take, waiting included; by default as long as it takes."
+    )
     draft_tokens: int = Field(15, ge=1, le=64, description="Tokens guessed ahead at once, at most.")
     grammar_engine: Literal["llguidance", "llama.cpp"] = Field(
         "llguidance", description="What holds the model to a grammar: llguidance, or llama.cpp's own sampler (slower)."

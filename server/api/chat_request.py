@@ -21,6 +21,9 @@ from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
 from server.chat.template import RESERVED_VARIABLES
 from server.engine.types import Sampling
 
+_LEVELS = {"priority": -1, "flex": 1}
+"""OpenAI's service tiers as levels of priority; all others are 0."""
+
 
 def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRequest:
     """`defaults`: what the model recommends where the request says nothing. Raises: ApiError."""
@@ -38,6 +41,9 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         max_tokens=min(limits) if limits else None,
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         template_variables=_template_variables(body),
+        priority=_LEVELS.get(body.service_tier or "default", 0) if body.priority is None else body.priority,
+        client=body.user,
+        timeout=body.timeout,
         speculates=body.speculate,
     )
 

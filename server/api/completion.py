@@ -143,6 +143,9 @@ class Completion:
             self.request.max_tokens,
             self.request.top_logprobs,
             self._adapter,
+            self.request.priority,
+            self.request.client,
+            self.request.timeout,
             self.request.speculates,
         )
         seed = self.request.sampling.seed
@@ -186,6 +189,6 @@ def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[
 
 
 def _wire_reason(reason: FinishReason, parser: AnswerParser) -> WireReason:
-    if reason == "length":
+    if reason in ("length", "timeout"):
         return "length"
     return "tool_calls" if parser.calls else "stop"

@@ -17,6 +17,7 @@ from server.chat.constraint import SchemaError
 from server.chat.template import TemplateError
 from server.engine.errors import (
     ContextLengthExceededError,
+    DeadlineExceededError,
     EngineError,
     EngineStoppedError,
     InvalidGrammarError,
@@ -76,6 +77,8 @@ def translate(error: Exception) -> ApiError:
             return invalid(str(error), "tools", "invalid_grammar")
         case InvalidRequestError():
             return invalid(str(error), error.param)
+        case DeadlineExceededError():
+            return ApiError(408, str(error), kind="timeout_error", code="request_timeout")
         case QueueFullError():
             headers = {"retry-after": str(round(error.retry_after))}
             return ApiError(429, str(error), kind="rate_limit_error", code="rate_limit_exceeded", headers=headers)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from server.api.catalog import Catalog, catalog_of
@@ -25,8 +25,15 @@ TheCatalog = Annotated[Catalog, Depends(catalog_of)]
 
 
 @router.post("/v1/chat/completions")
-async def create_chat_completion(body: ChatCompletionRequest, request: Request, catalog: TheCatalog) -> Response:
+async def create_chat_completion(
+    body: ChatCompletionRequest,
+    request: Request,
+    catalog: TheCatalog,
+    x_request_timeout: Annotated[float | None, Header(gt=0, description="Seconds; like the field timeout.")] = None,
+) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
+    if body.timeout is None and x_request_timeout is not None:
+        body = body.model_copy(update={"timeout": x_request_timeout})
     async with catalog.lend(body.model, Services) as services:
         adapter = services.adapter_of(body.model)
         chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)

@@ -164,6 +164,11 @@ class ChatCompletionRequest(_Wire):
     """Ours: the same under vLLM's name."""
     chat_template_kwargs: dict[str, Any] | None = None
     """Ours: variables for the model's chat template."""
+    service_tier: Literal["auto", "default", "flex", "priority", "scale"] | None = None
+    priority: int | None = Field(default=None, ge=-100, le=100)
+    """Ours: lower comes earlier in the queue; vLLM's name and sense. Goes before service_tier."""
+    timeout: float | None = Field(default=None, gt=0)
+    """Ours: seconds the request may take, waiting included."""
     speculate: bool | None = None
     """Ours: whether to guess ahead; by default as the server is set."""
     functions: Any = None

@@ -44,6 +44,10 @@ class ChatRequest:
     top_logprobs: int | None = None
     """So many of the likeliest tokens at every place; None tells no probabilities."""
     template_variables: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 0
+    client: str | None = None
+    timeout: float | None = None
+    """Seconds."""
     speculates: bool | None = None
     """Whether to guess ahead; None leaves it to the server's setting."""
 

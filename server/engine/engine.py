@@ -60,6 +60,8 @@ class EngineSettings:
     grammar_engine: GrammarEngine = "llguidance"
     speculate: SpeculationMode = "off"
     """Where guesses of the next tokens come from."""
+    request_timeout: float | None = None
+    """Seconds a request may take, waiting included; its own timeout may only be shorter. None: as long as it takes."""
     draft_tokens: int = 15
     """Guesses at once, at most."""
     kv_type: KvType = "f16"
@@ -185,6 +187,8 @@ class Engine:
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
         adapter = self._adapter(request.adapter)
         speculation = self._speculation(request)
+        limits = [limit for limit in (request.timeout, self.settings.request_timeout) if limit is not None]
+        request = replace(request, timeout=min(limits, default=None))
         sequence = Sequence(request, guide, self.model.vocabulary, self.context_length, adapter, speculation)
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation

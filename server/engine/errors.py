@@ -46,6 +46,13 @@ class GenerationError(EngineError):
     """Decoding this sequence failed; the others go on."""
 
 
+class DeadlineExceededError(EngineError):
+    """The request's time was over before its first token."""
+
+    def __init__(self) -> None:
+        super().__init__("The request timed out before the model said anything. Allow more time, or try again later.")
+
+
 class AdapterError(EngineError):
     """An adapter can't be served: no such file, not a LoRA, or made for another base model."""
 

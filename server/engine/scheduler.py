@@ -5,12 +5,12 @@ steps. Decode comes first: whoever has begun to answer gets the next token in ev
 chunks with the room that is left, so that a long prompt slows the others' streams by one chunk a step at most.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 from server.engine.adapter import Adapter
 from server.engine.kv_cache import KvCache, common_prefix
 from server.engine.sequence import Sequence
+from server.engine.waiting_queue import WaitingQueue
 
 _SHORTEST_TURN, _LONGEST_TURN = 2, 8
 """Steps that the streams of one adapter get before those of the next, as many as there are streams between these."""
@@ -48,7 +48,7 @@ class Scheduler:
     def __init__(self, cache: KvCache, settings: SchedulerSettings) -> None:
         self._cache = cache
         self._settings = settings
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingQueue()
         self.running: list[Sequence] = []
         """In order of admission."""
         self._adapter: Adapter | None = None

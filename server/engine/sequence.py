@@ -3,6 +3,7 @@
 import time
 
 from server.engine.adapter import Adapter
+from server.engine.errors import DeadlineExceededError
 from server.engine.guide import Guide
 from server.engine.kv_cache import Slot
 from server.engine.sampler import Floats, Sampler, logprob
@@ -36,6 +37,9 @@ class Sequence:
         self.slot: Slot | None = None
         self.cached_tokens: int | None = None
         self.arrived = time.monotonic()
+        self.deadline = None if request.timeout is None else self.arrived + request.timeout
+        self.priority = request.priority
+        self.client = request.client
         room = limit - self.prompt_length
         self._budget = room if request.max_tokens is None else min(room, request.max_tokens)
         self._guide = guide
@@ -95,6 +99,12 @@ class Sequence:
         if self._top_logprobs is not None and move.tokens[:1] == [token]:
             return [logprob(logits, token, self._top_logprobs), *events]
         return events
+
+    def expire(self) -> list[Event]:
+        """Its time is over: what was said stands. Raises: DeadlineExceededError, if that is nothing."""
+        if not self.output:
+            raise DeadlineExceededError
+        return self._end("timeout", self._text.finish())
 
     def cancel(self) -> list[Event]:
         return self._end("cancelled", "")

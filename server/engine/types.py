@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "timeout", "cancelled"]
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 """How numbers are held in the KV cache; those that llama.cpp can compute with."""
 Pooling = Literal["mean", "cls", "last"]
@@ -74,6 +74,12 @@ class GenerationRequest:
     forces are then sampled like others, so that each has a probability of its own."""
     adapter: str | None = None
     """Name of a loaded adapter; None is the base model."""
+    priority: int = 0
+    """Lower comes earlier; a level is a head start of ten seconds in the queue."""
+    client: str | None = None
+    """Who asks; the queue takes turns between clients."""
+    timeout: float | None = None
+    """Seconds after which it ends with what it has said, or fails if that is nothing."""
     speculates: bool | None = None
     """Whether to guess ahead; None leaves it to the engine's setting."""
 

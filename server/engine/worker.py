@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from server.engine.adapter import Adapter, free_adapter
 from server.engine.context import Context, DecodeError, NoRoomError
-from server.engine.errors import EngineStoppedError, GenerationError
+from server.engine.errors import DeadlineExceededError, EngineStoppedError, GenerationError
 from server.engine.kv_cache import KvCache, Slot, common_prefix
 from server.engine.scheduler import Scheduler, SchedulerSettings, Share
 from server.engine.sequence import Event, Sequence, is_over
@@ -158,10 +158,22 @@ class Worker(threading.Thread):
         for sequence in cancelled:
             if sequence in self._scheduler.running or sequence in self._scheduler.waiting:
                 self._post(sequence, sequence.cancel())
+        self._expire()
         for errand in errands:
             errand()
         self._free(retired)
         return not is_stopping
+
+    def _expire(self) -> None:
+        """End those whose time is over."""
+        now = time.monotonic()
+        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
+            if sequence.deadline is not None and sequence.deadline <= now:
+                try:
+                    self._post(sequence, sequence.expire())
+                except DeadlineExceededError as error:
+                    self._outbox.append((sequence, error))
+                    self._scheduler.remove(sequence)
 
     @property
     def _has_mail(self) -> bool:
