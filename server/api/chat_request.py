@@ -39,6 +39,7 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         sampling=_sampling(body, defaults),
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         max_tokens=min(limits) if limits else None,
+        is_constrained=body.trammel is None or body.trammel.constrain,
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         template_variables=_template_variables(body),
         priority=_LEVELS.get(body.service_tier or "default", 0) if body.priority is None else body.priority,

@@ -14,7 +14,7 @@ from typing import Literal
 
 from server.api.services import Services
 from server.chat.conversation import Prepared
-from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta
 from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
@@ -114,7 +114,7 @@ class Completion:
                 yield delta
             if isinstance(event, Finished):
                 await self._validate(answer)
-                yield ChoiceFinished(_wire_reason(event.reason, parser), event.usage)
+                yield ChoiceFinished(_wire_reason(event.reason, parser.calls), event.usage)
 
     async def answer(self, choice: int) -> Answer:
         """One choice, whole. A call that was cut short is not handed out as a call."""
@@ -188,7 +188,7 @@ def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[
     return prepared, services.engine.tokenize(*prepared.prompt.pieces)
 
 
-def _wire_reason(reason: FinishReason, parser: AnswerParser) -> WireReason:
+def _wire_reason(reason: FinishReason, calls: int) -> WireReason:
     if reason in ("length", "timeout"):
         return "length"
-    return "tool_calls" if parser.calls else "stop"
+    return "tool_calls" if calls else "stop"

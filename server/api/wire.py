@@ -132,6 +132,13 @@ ResponseFormatIn = Annotated[
 ]
 
 
+class TrammelOptions(_Wire):
+    """Ours alone."""
+
+    constrain: bool = True
+    """False: decode without the grammar of tools and response format."""
+
+
 class ChatCompletionRequest(_Wire):
     """A chat completion to be made."""
 
@@ -171,6 +178,7 @@ class ChatCompletionRequest(_Wire):
     """Ours: seconds the request may take, waiting included."""
     speculate: bool | None = None
     """Ours: whether to guess ahead; by default as the server is set."""
+    trammel: TrammelOptions | None = None
     functions: Any = None
     function_call: Any = None
     logprobs: bool | None = None

@@ -48,6 +48,8 @@ class AnswerGrammars:
 
     def build(self, request: ChatRequest) -> AnswerGrammar:
         """Raises: SchemaError."""
+        if not request.is_constrained:
+            return AnswerGrammar(None)
         key = _key(request)
         with self._lock:
             if key in self._cache:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect, derive
+from server.chat.free_parser import FreeParser
 from server.chat.messages import Message, Role, Tool
 from server.chat.parser import AnswerParser, CallsAt
 from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
@@ -32,6 +33,7 @@ class Prepared:
     prompt: Prompt
     grammar: AnswerGrammar
     calls_at: CallsAt
+    is_constrained: bool = True
 
 
 class Conversations:
@@ -48,7 +50,7 @@ class Conversations:
     def prepare(self, request: ChatRequest) -> Prepared:
         """May take milliseconds: call it off the event loop. Raises: SchemaError, TemplateError."""
         grammar = self._grammars.build(request)
-        return Prepared(self.prompt(request), grammar, _calls_at(request, grammar))
+        return Prepared(self.prompt(request), grammar, _calls_at(request, grammar), request.is_constrained)
 
     def prompt(self, request: ChatRequest) -> Prompt:
         """Raises: TemplateError."""
@@ -59,7 +61,9 @@ class Conversations:
             messages, tools = self._as_plain_text(messages, tools), ()
         return self.template.prompt(messages, tools, self._names, **request.template_variables)
 
-    def parser(self, prepared: Prepared) -> AnswerParser:
+    def parser(self, prepared: Prepared) -> AnswerParser | FreeParser:
+        if not prepared.is_constrained and prepared.calls_at != "nowhere":
+            return FreeParser(self.dialect)
         return AnswerParser(self.dialect, calls=prepared.calls_at)
 
     def _as_plain_text(self, messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> tuple[Message, ...]:

@@ -41,6 +41,8 @@ class ChatRequest:
     sampling: Sampling = NEUTRAL_SAMPLING
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
+    is_constrained: bool = True
+    """False: no grammar, so that one can measure what it buys."""
     top_logprobs: int | None = None
     """So many of the likeliest tokens at every place; None tells no probabilities."""
     template_variables: Mapping[str, Any] = field(default_factory=dict)

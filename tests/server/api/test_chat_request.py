@@ -138,3 +138,10 @@ def test_unknown_fields_are_accepted() -> None:
 def test_locations_are_written_as_openai_writes_them() -> None:
     assert field_name(["messages", 0, "content", "list[TextPart]", 1, "text"]) == "messages[0].content[1].text"
     assert field_name(["tool_choice", "Named", "function", "name"]) == "tool_choice.function.name"
+
+
+@pytest.mark.parametrize(
+    ("fields", "constrained"), [({}, True), ({"trammel": {}}, True), ({"trammel": {"constrain": False}}, False)]
+)
+def test_the_grammar_can_be_switched_off(fields: dict[str, Any], constrained: bool) -> None:
+    assert read(**fields).is_constrained is constrained

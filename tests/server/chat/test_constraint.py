@@ -113,3 +113,8 @@ def test_tools_whose_grammar_is_too_large_are_refused_by_field() -> None:
     with pytest.raises(SchemaError, match="tools") as caught:
         GRAMMARS.build(replace(BASE, tools=tools, tool_choice=ToolChoice("auto")))
     assert caught.value.param.startswith("tools")
+
+
+def test_a_request_may_go_without_a_grammar() -> None:
+    for mode in ("auto", "required"):
+        assert GRAMMARS.build(replace(choosing(mode), is_constrained=False)).constraint is None
