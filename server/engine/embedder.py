@@ -174,7 +174,8 @@ class Embedder:
     def _compute(self, inputs: list[Sequence[int]]) -> list[Vector | None]:
         self._context.clear_batch()
         for number, tokens in enumerate(inputs):
-            self._context.add(list(tokens), start=0, sequence=number, wanted=len(tokens))
+            others = len(tokens) - 1  # pooling takes the output of every token
+            self._context.add(list(tokens), start=0, sequence=number, wants_logits=True, guessed=others)
         try:
             self._context.decode()
             return [_normalized(self._context.embedding(number)) for number in range(len(inputs))]

@@ -74,9 +74,7 @@ class Vocabulary:
     def word_names(self) -> frozenset[str]:
         """The user-defined tokens that look like marks (`<tool_call>`), not like words, numbers or white space."""
         names = self._names_with(llama.LLAMA_TOKEN_ATTR_USER_DEFINED)
-        return frozenset(
-            name for name in names if any(map(str.isalpha, name)) and not name.replace(" ", "").isalnum()
-        )
+        return frozenset(name for name in names if any(map(str.isalpha, name)) and not name.replace(" ", "").isalnum())
 
     def _names_with(self, attributes: int) -> frozenset[str]:
         wanted = (t for t in range(self.size) if llama.llama_vocab_get_attr(self._vocab, t) & attributes)

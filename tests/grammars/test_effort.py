@@ -33,8 +33,7 @@ def test_what_is_remembered_costs_as_much_as_what_is_made() -> None:
             assert whole(0) == 1
             assert part(0) == 0  # paid for already
         with limited(), pytest.raises(LimitExceeded):
-            whole(0)
-            whole(2)
+            whole(0) + whole(2)
 
 
 def test_a_costly_schema_is_refused_again_when_its_parts_are_remembered() -> None:
