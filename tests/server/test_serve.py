@@ -41,7 +41,7 @@ def client(server_url: str) -> openai.OpenAI:
 
 
 def post(url: str, **fields: Any) -> httpx.Response:
-    body = {"model": MODEL, "messages": QUESTION, **fields}
+    body = {"model": MODEL, "messages": QUESTION, "seed": 1, **fields}
     return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60)
 
 

@@ -26,6 +26,7 @@ LAZY_CALL = Constraint(CALL.gbnf, trigger="<tool_call>")
 
 def ask(engine: Engine, text: str = "Hello, how are you?", **options: object) -> GenerationRequest:
     options.setdefault("max_tokens", 24)
+    options.setdefault("sampling", Sampling(seed=1))
     return GenerationRequest(engine.tokenize(f"<|user|>{text}<|end|><|assistant|>"), **options)  # type: ignore[arg-type]
 
 
