@@ -77,15 +77,23 @@ class Completion:
     """A started completion."""
 
     def __init__(
-        self, services: Services, request: ChatRequest, prepared: Prepared, model: str, adapter: str | None
+        self,
+        services: Services,
+        request: ChatRequest,
+        prepared: Prepared,
+        model: str,
+        adapter: str | None,
+        *,
+        streams: bool = True,
     ) -> None:
-        """`model`: the name the request used."""
+        """`model`: the name the request used; `streams`: somebody reads along."""
         self.id = new_id("chatcmpl")
         self.created = int(time.time())
         self.services = services
         self.request = request
         self.model = model
         self._adapter = adapter
+        self._streams = streams
         self._prepared = prepared
         self._generations: list[Generation] = []
 
@@ -147,6 +155,7 @@ class Completion:
             self.request.client,
             self.request.timeout,
             self.request.speculates,
+            self._streams,
         )
         seed = self.request.sampling.seed
         try:
@@ -170,11 +179,11 @@ class Completion:
 
 
 async def start_completion(
-    services: Services, request: ChatRequest, count: int, *, model: str, adapter: str | None
+    services: Services, request: ChatRequest, count: int, *, model: str, adapter: str | None, streams: bool = True
 ) -> Completion:
     """Prepare and submit. Raises: SchemaError, TemplateError and all that `Engine.submit` raises."""
     prepared, tokens = await asyncio.to_thread(_prepare, services, request)
-    completion = Completion(services, request, prepared, model, adapter)
+    completion = Completion(services, request, prepared, model, adapter, streams=streams)
     await completion.start(tokens, count)
     return completion
 

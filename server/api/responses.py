@@ -51,7 +51,15 @@ class ChunkWriter:
 
     def __init__(self, completion: Completion, *, include_usage: bool) -> None:
         self._completion = completion
-        self._include_usage = include_usage
+        self._frame: Json = {
+            "id": completion.id,
+            "object": "chat.completion.chunk",
+            "created": completion.created,
+            "model": completion.model,
+            "system_fingerprint": completion.services.fingerprint,
+            "service_tier": "default",
+        }
+        self._usage: Json = {"usage": None} if include_usage else {}
         self._logprobs: defaultdict[int, list[TokenLogprob]] = defaultdict(list)
         """Of each choice, those that no chunk has told yet."""
 
@@ -81,24 +89,13 @@ class ChunkWriter:
 
     def usage(self, usages: list[Usage]) -> Json:
         """The last chunk, if the client asked for it: no choices, only the count."""
-        return {**self._frame(), "choices": [], "usage": usage_object(usages)}
+        return {**self._frame, "choices": [], "usage": usage_object(usages)}
 
     def _chunk(self, index: int, delta: Json, reason: str | None = None) -> Json:
         tokens = self._logprobs.pop(index, [])
         logprobs = logprobs_object(self._completion, tokens) if tokens else None
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        usage: Json = {"usage": None} if self._include_usage else {}
-        return {**self._frame(), "choices": [choice], **usage}
-
-    def _frame(self) -> Json:
-        return {
-            "id": self._completion.id,
-            "object": "chat.completion.chunk",
-            "created": self._completion.created,
-            "model": self._completion.model,
-            "system_fingerprint": self._completion.services.fingerprint,
-            "service_tier": "default",
-        }
+        return {**self._frame, "choices": [choice], **self._usage}
 
 
 def logprobs_object(completion: Completion, tokens: list[TokenLogprob]) -> Json | None:

@@ -37,7 +37,9 @@ async def create_chat_completion(
     async with catalog.lend(body.model, Services) as services:
         adapter = services.adapter_of(body.model)
         chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
-        completion = await start_completion(services, chat, body.n or 1, model=body.model, adapter=adapter)
+        completion = await start_completion(
+            services, chat, body.n or 1, model=body.model, adapter=adapter, streams=bool(body.stream)
+        )
     headers = _widened_header(completion)
     if body.stream:
         include_usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -49,6 +49,7 @@ class Sequence:
         self._forced = 0
         self._top_logprobs = request.top_logprobs
         self._has_begun = False
+        self._held: list[Event] | None = None if request.streams else []
 
     @property
     def pending(self) -> int:
@@ -108,6 +109,17 @@ class Sequence:
 
     def cancel(self) -> list[Event]:
         return self._end("cancelled", "")
+
+    def release(self, events: list[Event]) -> list[Event]:
+        """Of what has happened, what the client is told now: without streaming nothing before the end."""
+        if self._held is None:
+            return events
+        self._held += events
+        if not is_over(events):
+            return []
+        text = "".join([event.text for event in self._held if isinstance(event, TextDelta)])
+        others: list[Event] = [event for event in self._held if not isinstance(event, TextDelta)]
+        return [TextDelta(text), *others] if text else others
 
     def _append(self, tokens: list[int], forced: int, spelled: int = 0) -> list[Event]:
         """Append to the output; its first `spelled` bytes have been given to the text stream before."""

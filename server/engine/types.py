@@ -82,6 +82,8 @@ class GenerationRequest:
     """Seconds after which it ends with what it has said, or fails if that is nothing."""
     speculates: bool | None = None
     """Whether to guess ahead; None leaves it to the engine's setting."""
+    streams: bool = True
+    """Text comes as it is made. Otherwise all of it comes at the end, which costs less."""
 
 
 @dataclass(frozen=True, slots=True)

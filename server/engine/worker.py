@@ -300,7 +300,7 @@ class Worker(threading.Thread):
         return []
 
     def _post(self, sequence: Sequence, events: list[Event]) -> None:
-        self._outbox.extend((sequence, event) for event in events)
+        self._outbox.extend([(sequence, event) for event in sequence.release(events)])
         if is_over(events):
             self._counters.forced_tokens += sequence.forced_tokens
             self._scheduler.remove(sequence)

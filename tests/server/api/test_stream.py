@@ -12,7 +12,7 @@ import pytest
 
 from server.api.completion import Completion
 from server.api.services import Services
-from server.api.stream import CompletionStream, stream_completion
+from server.api.stream import CompletionStream
 from server.chat.conversation import Conversations
 from server.chat.messages import Message, Tool
 from server.chat.request import ChatRequest, ToolChoice
@@ -71,7 +71,14 @@ async def started(*scripts: tuple[Step, ...], tool: Tool = TOOL) -> Completion:
 
 
 async def lines_of(completion: Completion, *, include_usage: bool = False) -> list[str]:
-    return [line async for line in stream_completion(completion, include_usage=include_usage)]
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+        await asyncio.sleep(0)
+
+    await CompletionStream(completion, {}, include_usage=include_usage).stream_response(send)
+    return [f"{event}\n\n" for event in b"".join(sent).decode().split("\n\n")[:-1]]
 
 
 def payloads(lines: list[str]) -> list[Any]:

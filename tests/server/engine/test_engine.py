@@ -14,7 +14,7 @@ from server.engine.errors import (
     QueueFullError,
 )
 from server.engine.model import Model
-from server.engine.types import Constraint, GenerationRequest, Sampling
+from server.engine.types import Constraint, Finished, GenerationRequest, Sampling, TextDelta
 
 from .conftest import read, running_engine
 
@@ -196,3 +196,13 @@ async def test_closing_tells_those_who_wait(model: Model) -> None:
         with pytest.raises(EngineStoppedError):
             await engine.submit(ask(engine))
         assert not engine.stats.is_alive
+
+
+async def test_without_streaming_the_text_comes_in_one_piece_at_the_end(model: Model) -> None:
+    async with running_engine(model) as engine:
+        streamed = [event async for event in await engine.submit(ask(engine))]
+        whole = [event async for event in await engine.submit(ask(engine, streams=False))]
+        assert len(streamed) > 3
+        text, finished = whole
+        assert text == TextDelta("".join(event.text for event in streamed if isinstance(event, TextDelta)))
+        assert isinstance(finished, Finished)
