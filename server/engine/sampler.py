@@ -5,6 +5,7 @@ mostly a handful out of 150,000, which is why a constrained step costs less than
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from server.engine.grammar_matcher import TokenIds
 from server.engine.types import Sampling, TokenLogprob
 
 _BLOCK = 512
+_FIRST_LOOK = 256
+"""Tokens that are sorted first for `top_p`; mostly they are enough, and sorting a vocabulary takes milliseconds."""
 Floats = NDArray[np.float32]
 
 
@@ -21,9 +24,17 @@ def logprob(logits: Floats, token: int, top: int) -> TokenLogprob:
     """A token and the `top` likeliest in softmax(logits). `logits`: shape (vocabulary,)."""
     shifted = logits.astype(np.float64) - float(logits.max())
     shifted -= np.log(np.exp(shifted).sum())
-    best = np.argpartition(shifted, -top)[-top:] if top else np.zeros(0, dtype=np.int64)
-    best = best[np.argsort(-shifted[best], kind="stable")]
+    best = _likeliest(shifted, top) if top else np.zeros(0, dtype=np.int64)
     return TokenLogprob(token, float(shifted[token]), tuple((int(t), float(shifted[t])) for t in best))
+
+
+def _likeliest(values: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
+    """Indices of the `count` largest values, the largest first."""
+    if count >= values.size:
+        return np.argsort(-values, kind="stable")
+    chosen = np.argpartition(values, -count)[-count:]
+    order: NDArray[np.int64] = chosen[np.argsort(-values[chosen], kind="stable")]
+    return order
 
 
 class Sampler:
@@ -87,24 +98,29 @@ class Sampler:
         if self._sampling.temperature != 1:
             scaled /= np.float32(self._sampling.temperature)
         if self._sampling.top_p < 1 or 0 < self._sampling.top_k < values.size:
-            return self._choose_from_sorted(scaled)
+            return self._choose_from_likeliest(scaled)
         weights = np.exp(scaled, out=scaled)
         if self._sampling.min_p > 0:
             weights[weights < self._sampling.min_p] = 0
         return self._pick(weights)
 
-    def _choose_from_sorted(self, scaled: Floats) -> int:
+    def _choose_from_likeliest(self, scaled: Floats) -> int:
         sampling = self._sampling
-        order: NDArray[np.int64]
         if 0 < sampling.top_k < scaled.size:
-            order = np.argpartition(scaled, -sampling.top_k)[-sampling.top_k :]
-            order = order[np.argsort(-scaled[order], kind="stable")]
+            order = _likeliest(scaled, sampling.top_k)
+            weights = np.exp(scaled[order])
+            total = float(weights.sum())
         else:
-            order = np.argsort(-scaled, kind="stable")
-        weights = np.exp(scaled[order])
-        reached = np.cumsum(weights) / weights.sum()
-        keep = int(np.searchsorted(reached, sampling.top_p)) + 1 if sampling.top_p < 1 else weights.size
-        weights = weights[:keep]
+            everything = np.exp(scaled)
+            total = float(everything.sum())
+            count = _FIRST_LOOK
+            order = _likeliest(scaled, count)
+            while everything[order].sum() < sampling.top_p * total and order.size < scaled.size:
+                count *= 16
+                order = _likeliest(scaled, count)
+            weights = everything[order]
+        if sampling.top_p < 1:
+            weights = weights[: int(np.searchsorted(np.cumsum(weights), sampling.top_p * total)) + 1]
         weights[weights < sampling.min_p] = 0  # weights are relative to the likeliest, which is 1
         return int(order[self._pick(weights)])
 

@@ -87,3 +87,15 @@ def test_logits_that_are_no_numbers_are_an_error(bad: float) -> None:
 def test_nothing_allowed_is_an_error() -> None:
     with pytest.raises(GenerationError, match="allows no token"):
         Sampler(Sampling(), []).draw(LOGITS, np.array([], dtype=np.int64))
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.5, 5.0])
+def test_top_p_keeps_the_same_set_of_a_large_vocabulary_as_sorting_it_would(spread: float) -> None:
+    logits = np.random.default_rng(1).normal(0, spread, 20_000).astype(np.float32)
+    weights = np.sort(np.exp(logits.astype(np.float64)))[::-1]
+    kept = int(np.searchsorted(np.cumsum(weights), 0.3 * weights.sum())) + 1
+    least = np.log(weights[kept - 1])
+    sampler = Sampler(Sampling(top_p=0.3, seed=2), ())
+    drawn = {sampler.draw(logits, None) for _ in range(300)}
+    assert all(logits[token] >= least - 1e-3 for token in drawn)
+    assert len(drawn) > min(kept, 300) / 3
