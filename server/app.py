@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from server import __version__
 from server.api import embeddings, errors, routes
+from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
 from server.api.services import EmbeddingServices, Services
@@ -62,7 +63,9 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Trammel", version=__version__, lifespan=lifespan, redirect_slashes=False)
     app.state.services = home
     app.state.catalog = catalog
+    app.state.admission = Admission()
     app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
+    app.add_middleware(AdmissionGate, admission=app.state.admission)  # added last, so outermost
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(embeddings.router)

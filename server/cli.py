@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 
 import grammars
@@ -70,6 +69,9 @@ def serve(
     grammar_engine: Annotated[
         str | None, typer.Option(help=Settings.model_fields["grammar_engine"].description)
     ] = None,
+    drain_timeout: Annotated[
+        float | None, typer.Option(help=Settings.model_fields["drain_timeout"].description)
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
     """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""
@@ -81,20 +83,21 @@ def serve(
     from server.app import create_app  # after --help and bad flags, because it loads llama.cpp
     from server.chat.template import TemplateError
     from server.engine.errors import AdapterError, ModelLoadError
+    from server.process import Process
 
     try:
         application = create_app(settings)
     except (ModelLoadError, AdapterError, TemplateError) as error:
         _fail(str(error))
-    config = uvicorn.Config(
+    process = Process(
         application,
         host=settings.host,
         port=settings.port,
         log_level=settings.log_level,
-        log_config=None,
-        timeout_graceful_shutdown=10,
+        drain_timeout=settings.drain_timeout,
     )
-    uvicorn.Server(config).run()
+    process.run()
+    raise typer.Exit(process.exit_code)
 
 
 @app.command()

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     request_timeout: float | None = Field(
         None, gt=0, description="Seconds a request may take, waiting included; by default as long as it takes."
     )
+    drain_timeout: float = Field(
+        30.0, ge=0, description="Seconds that requests under way may take to finish once the server is told to end."
+    )
     draft_tokens: int = Field(15, ge=1, le=64, description="Tokens guessed ahead at once, at most.")
     grammar_engine: Literal["llguidance", "llama.cpp"] = Field(
         "llguidance", description="What holds the model to a grammar: llguidance, or llama.cpp's own sampler (slower)."

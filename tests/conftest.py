@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,17 +26,10 @@ QUIET = ("--log-level", "warning", "--threads", "1")
 class ServerProcess:
     """`trammel serve` with the given flags."""
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, launcher: Sequence[str] = ("-c", "from server.cli import main; main()")) -> None:
+        """`launcher`: what Python is to run in the place of the console command."""
         self.port = free_port()
-        command = [
-            sys.executable,
-            "-c",
-            "from server.cli import main; main()",
-            "serve",
-            "--port",
-            str(self.port),
-            *flags,
-        ]
+        command = [sys.executable, *launcher, "serve", "--port", str(self.port), *flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{self.port}"
 

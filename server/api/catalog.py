@@ -110,6 +110,16 @@ class Catalog:
         """What is in memory now."""
         return (self.home, *(place.services for place in self._places.values()))
 
+    @property
+    def has_failed(self) -> bool:
+        """An engine has died by a fault; the process should be started anew."""
+        return any(services.has_failed for services in self.loaded)
+
+    def abort(self) -> None:
+        """End all requests under way with an error."""
+        for services in self.loaded:
+            services.abort()
+
     async def close(self) -> None:
         """Stop every engine. Loads under way end first: llama.cpp can't be interrupted."""
         await asyncio.gather(*self._loads.values(), return_exceptions=True)

@@ -24,6 +24,7 @@ from server.engine.errors import (
     InvalidRequestError,
     ModelLoadError,
     QueueFullError,
+    ShuttingDownError,
 )
 
 logger = logging.getLogger("trammel.api")
@@ -100,8 +101,10 @@ def _engine_fault(error: EngineError) -> ApiError:
     status, code = {
         ModelLoadError: (503, "model_load_failed"),
         EngineStoppedError: (503, "engine_stopped"),
+        ShuttingDownError: (503, "shutting_down"),
     }.get(type(error), (500, "generation_failed"))
-    return ApiError(status, str(error), kind="server_error", code=code)
+    headers = {"retry-after": "5"} if isinstance(error, EngineStoppedError) else {}
+    return ApiError(status, str(error), kind="server_error", code=code, headers=headers)
 
 
 def install(app: FastAPI) -> None:

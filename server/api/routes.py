@@ -1,12 +1,12 @@
 """The URLs this server answers."""
 
 import asyncio
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from server.api.admission import Admission, admission_of
 from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
@@ -22,6 +22,7 @@ CLIENT_CLOSED_REQUEST = 499
 router = APIRouter()
 TheServices = Annotated[Services, Depends(services_of)]
 TheCatalog = Annotated[Catalog, Depends(catalog_of)]
+TheAdmission = Annotated[Admission, Depends(admission_of)]
 
 
 @router.post("/v1/chat/completions")
@@ -60,12 +61,12 @@ async def retrieve_model(name: str, catalog: TheCatalog) -> dict[str, Any]:
 
 
 @router.get("/healthz")
-async def health(services: TheServices, catalog: TheCatalog) -> JSONResponse:
-    """200 while requests can be answered, 503 once an engine has stopped."""
+async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
+    """200 while requests are let in and can be answered, 503 from the moment that an engine dies or the end begins."""
     stats = services.engine.stats
-    stats = replace(stats, is_alive=all(one.is_alive for one in catalog.loaded))
-    state = {"status": "ok" if stats.is_alive else "engine stopped", "running": stats.running, "waiting": stats.waiting}
-    return JSONResponse(state, 200 if stats.is_alive else 503)
+    status = "engine stopped" if catalog.has_failed else "draining" if admission.is_closed else "ok"
+    state = {"status": status, "running": stats.running, "waiting": stats.waiting}
+    return JSONResponse(state, 200 if status == "ok" else 503)
 
 
 @router.get("/metrics", include_in_schema=False)

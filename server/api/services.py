@@ -50,17 +50,21 @@ class Services:
         return not self.engine.in_flight
 
     @property
-    def is_alive(self) -> bool:
-        """False once the engine has stopped."""
-        return self.engine.stats.is_alive
+    def has_failed(self) -> bool:
+        """The engine has died by a fault."""
+        return self.engine.fault is not None
+
+    def abort(self) -> None:
+        """End the requests under way, after the step under way, with ShuttingDownError."""
+        self.engine.stop()
 
     def start(self) -> None:
         self.engine.start()
 
     async def close(self) -> None:
         """Stop the engine and give its memory back."""
-        await self.engine.close()
-        self.engine.model.close()
+        if await self.engine.close():
+            self.engine.model.close()
 
     def adapter_of(self, name: str) -> str | None:
         """The adapter that a `model` means; None for the base model. Raises: ApiError, 404 model_not_found."""
@@ -95,8 +99,13 @@ class EmbeddingServices:
         return self.embedder.is_idle
 
     @property
-    def is_alive(self) -> bool:
-        return self.embedder.is_alive
+    def has_failed(self) -> bool:
+        """Its thread can't die: it is an executor's."""
+        return False
+
+    def abort(self) -> None:
+        """Those that wait get an error."""
+        self.embedder.stop()
 
     def start(self) -> None:
         """Its thread starts with the first input."""

@@ -158,7 +158,7 @@ class Context:
         return vector
 
     def clear_memory(self) -> None:
-        """Forget all tokens of all sequences. Encoders have no such memory."""
+        """Forget all tokens of all sequences, and write zeros over their KV. Encoders have no such memory."""
         if self._memory:
             llama.llama_memory_clear(self._memory, True)
 

@@ -24,6 +24,7 @@ from server.engine.errors import (
     InvalidRequestError,
     ModelLoadError,
     QueueFullError,
+    ShuttingDownError,
 )
 from server.engine.gguf_header import Header
 from server.engine.model import Model
@@ -93,10 +94,6 @@ class Embedder:
     def is_idle(self) -> bool:
         return self._runner is None
 
-    @property
-    def is_alive(self) -> bool:
-        return not self._is_closed
-
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Token ids of an input, with what the model wants around it (such as [CLS] and [SEP])."""
         return self.model.vocabulary.tokenize(text, parse_special=False, add_special=True)
@@ -120,13 +117,17 @@ class Embedder:
         vectors = await asyncio.gather(*futures)
         return np.stack(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
 
-    async def close(self) -> None:
-        """End after the batch under way; who waits gets EngineStoppedError. The model stays loaded."""
+    def stop(self) -> None:
+        """End after the batch under way; who waits gets ShuttingDownError."""
         self._is_closed = True
         for _, future in self._waiting:
             if not future.done():
-                future.set_exception(EngineStoppedError())
+                future.set_exception(ShuttingDownError())
         self._waiting.clear()
+
+    async def close(self) -> None:
+        """Stop, and free llama.cpp's memory. The model stays loaded."""
+        self.stop()
         await asyncio.to_thread(self._thread.shutdown)
         self._context.close()
 

@@ -232,13 +232,24 @@ class Engine:
         self._context.close()
         self.model.close()
 
-    async def close(self) -> None:
-        """Stop the thread after the step under way and free llama.cpp's memory."""
+    @property
+    def fault(self) -> BaseException | None:
+        """What the thread has died of; None while it lives, and if it was stopped."""
+        return self._worker.fault
+
+    def stop(self) -> None:
+        """End the thread after the step under way; requests that are not done get ShuttingDownError."""
+        self._worker.stop()
+
+    async def close(self) -> bool:
+        """Stop, and free llama.cpp's memory. False if a step takes too long: then the memory is still in use."""
         self._worker.stop()
         if self._worker.ident is not None:
             await asyncio.to_thread(self._worker.join, _STOP_SECONDS)
-        if not self._worker.is_alive():
-            self._context.close()
+        if self._worker.is_alive():
+            return False
+        self._context.close()
+        return True
 
     def _check(self, request: GenerationRequest) -> None:
         size = self.model.vocabulary.size

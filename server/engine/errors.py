@@ -46,6 +46,13 @@ class GenerationError(EngineError):
     """Decoding this sequence failed; the others go on."""
 
 
+class NotFiniteError(GenerationError):
+    """The model's logits are no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__("The model gave logits that are no numbers (NaN or infinite).")
+
+
 class DeadlineExceededError(EngineError):
     """The request's time was over before its first token."""
 
@@ -64,4 +71,11 @@ class EngineStoppedError(EngineError):
     """The engine has been closed or its thread has died."""
 
     def __init__(self) -> None:
-        super().__init__("The inference engine has stopped; restart the server.")
+        super().__init__("The inference engine has stopped; try again once the server has been restarted.")
+
+
+class ShuttingDownError(EngineStoppedError):
+    """The server was told to stop, and the request did not end in the time that was left."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "The server is shutting down and ended this request before it was finished.")

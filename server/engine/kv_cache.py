@@ -17,6 +17,7 @@ class KvMemory(Protocol):
 
     def copy_prefix(self, source: int, target: int, length: int) -> None: ...
     def truncate(self, sequence: int, length: int) -> None: ...
+    def clear_memory(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -93,6 +94,12 @@ class KvCache:
         for slot in self._slots:
             if slot.namespace is namespace and not slot.is_running:
                 self.drop(slot)
+
+    def clear(self) -> None:
+        """Forget everything and wipe the cells, so that nothing of what was in them is left; nothing is running."""
+        for slot in self._slots:
+            slot.tokens, slot.length, slot.is_running, slot.namespace = [], 0, False, None
+        self._memory.clear_memory()
 
     @property
     def cells_used(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.engine.errors import GenerationError
+from server.engine.errors import GenerationError, NotFiniteError
 from server.engine.grammar_matcher import TokenIds
 from server.engine.types import Sampling, TokenLogprob
 
@@ -62,14 +62,21 @@ class Sampler:
         """The next token.
 
         `logits`: shape (vocabulary,); `allowed`: ids to choose among, None for all.
-        Raises: GenerationError, if no token can be chosen (NaN logits, or nothing is allowed).
+        Raises: NotFiniteError, if the model's logits are no numbers; GenerationError, if nothing is allowed or the
+        request's own penalties leave no numbers. Nothing has changed then: it may be drawn again from other logits.
         """
+        given = logits
         if self._has_penalties or self._biased.size:
             logits = self._adjust(logits.copy())
         values = logits if allowed is None else logits[allowed]
         if values.size == 0:
             raise GenerationError("The grammar allows no token of this model's vocabulary here.")
-        choice = self._choose(values)
+        try:
+            choice = self._choose(values)
+        except NotFiniteError:
+            if given is not logits and np.isfinite(given if allowed is None else given[allowed]).all():
+                raise GenerationError("The penalties and biases of the request leave no finite logits.") from None
+            raise
         return choice if allowed is None else int(allowed[choice])
 
     def _adjust(self, logits: Floats) -> Floats:
@@ -79,7 +86,8 @@ class Sampler:
             seen = np.fromiter(self._seen, dtype=np.int64)
             scores = logits[seen]
             factor = np.float32(sampling.repetition_penalty)
-            logits[seen] = np.where(scores > 0, scores / factor, scores * factor)
+            with np.errstate(all="ignore"):  # what overflows is found when it is drawn from
+                logits[seen] = np.where(scores > 0, scores / factor, scores * factor)
         if self._counts:
             tokens = np.fromiter(self._counts.keys(), dtype=np.int64)
             counts = np.fromiter(self._counts.values(), dtype=np.float32)
@@ -91,7 +99,7 @@ class Sampler:
         best = int(values.argmax())
         top = values[best]
         if not np.isfinite(top):
-            raise GenerationError("The model gave logits that are no numbers (NaN or infinite).")
+            raise NotFiniteError
         if self._sampling.temperature <= 0 or values.size == 1:
             return best
         scaled = values - top

@@ -69,7 +69,7 @@ class Scheduler:
         admitted: list[Sequence] = []
         while self.waiting and self._has_room_for(self.waiting[0]):
             sequence = self.waiting[0]
-            if self._is_being_prefilled(sequence):
+            if self._is_being_prefilled(sequence) or self._suspects:
                 break
             self.waiting.popleft()
             sequence.slot = self._cache.take(sequence.tokens, sequence.adapter)
@@ -83,7 +83,7 @@ class Scheduler:
         """The next step: at most `batch_tokens` tokens of one adapter, decoding sequences before prefilling ones."""
         room = self._settings.batch_tokens
         shares: list[Share] = []
-        turn = self._next_turn()
+        turn = self._suspects or self._next_turn()
         for sequence in turn:
             if room and not sequence.is_prefilling:
                 shares.append(Share(sequence, min(room, sequence.pending)))
@@ -139,6 +139,25 @@ class Scheduler:
         self.waiting.appendleft(youngest)
         self.parked += 1
         return True
+
+    def restart(self) -> None:
+        """Take everybody's KV away and wipe it: all that run begin again, suspects first, one after the other.
+
+        A NaN spreads: attention multiplies the values of other sequences' cells by 0, and 0 × NaN is NaN. So where one
+        has been seen, no cell is to be trusted, and who brought it shows only when each is decoded by itself, beside
+        none but those that have been cleared.
+        """
+        order = [*self._suspects, *(sequence for sequence in self.running if not sequence.is_suspect)]
+        for sequence in reversed(order):
+            sequence.slot = None
+            self.waiting.appendleft(sequence)
+        self.running.clear()
+        self._cache.clear()
+
+    @property
+    def _suspects(self) -> list[Sequence]:
+        """The one that is decoded alone now, if there is one."""
+        return [sequence for sequence in self.running if sequence.is_suspect]
 
     def _has_room_for(self, sequence: Sequence) -> bool:
         """A batch place and, counting shared prefixes twice, the cells for its prompt and some output."""

@@ -35,6 +35,8 @@ class Sequence:
         self.unchanged = 0
         """Tokens at the beginning that `advance` has left as they were."""
         self.slot: Slot | None = None
+        self.is_suspect = False
+        """A step that it was part of failed: until it has been sampled again it is decoded alone."""
         self.cached_tokens: int | None = None
         self.arrived = time.monotonic()
         self.deadline = None if request.timeout is None else self.arrived + request.timeout
@@ -86,7 +88,7 @@ class Sequence:
         """Sample a token and append it, with all that it entails.
 
         `logits`: shape (vocabulary,). Returns the events for the client; the last is Finished if it is over.
-        Raises: GenerationError, if this sequence can't go on.
+        Raises: GenerationError, if this sequence can't go on; NotFiniteError, with which nothing has changed yet.
         """
         self.unchanged = len(self.tokens)
         token = self._sampler.draw(logits, self._guide.allowed())

@@ -1,7 +1,8 @@
 """The one thread that owns the llama.cpp context: it takes commands, runs steps and hands out events.
 
 A step is: admit, plan, decode, sample. The thread never stops for a bad sequence: what goes wrong with one is that
-one's last event. It stops only when it is told to, or by a fault of our own, and then says so to everyone waiting.
+one's last event, and where a step of several fails, each of them is decoded alone until it is known which one it was.
+The thread stops only when it is told to, or by a fault of our own (`fault`), and then says so to everyone waiting.
 """
 
 import logging
@@ -15,7 +16,13 @@ from typing import TypeVar
 
 from server.engine.adapter import Adapter, free_adapter
 from server.engine.context import Context, DecodeError, NoRoomError
-from server.engine.errors import DeadlineExceededError, EngineStoppedError, GenerationError
+from server.engine.errors import (
+    DeadlineExceededError,
+    EngineStoppedError,
+    GenerationError,
+    NotFiniteError,
+    ShuttingDownError,
+)
 from server.engine.kv_cache import KvCache, Slot, common_prefix
 from server.engine.scheduler import Scheduler, SchedulerSettings, Share
 from server.engine.sequence import Event, Sequence, is_over
@@ -61,6 +68,8 @@ class Worker(threading.Thread):
         self._errands: list[Callable[[], None]] = []
         self._retired: list[Adapter] = []
         self._is_stopping = False
+        self.fault: BaseException | None = None
+        """What the thread died of."""
         self._counters = _Counters()
         self._cost = BatchCost()
 
@@ -102,7 +111,7 @@ class Worker(threading.Thread):
             self._mailbox.notify()
 
     def stop(self) -> None:
-        """End after the step under way; whoever is not done gets EngineStoppedError."""
+        """End after the step under way; whoever is not done gets ShuttingDownError."""
         with self._mailbox:
             self._is_stopping = True
             self._mailbox.notify()
@@ -139,8 +148,9 @@ class Worker(threading.Thread):
             while self._take_commands():
                 self._step()
                 self._flush()
-        except Exception:
-            logger.exception("the engine thread died")
+        except BaseException as error:
+            self.fault = error
+            logger.critical("the engine thread died", exc_info=True)
         finally:
             self._give_up()
 
@@ -197,9 +207,15 @@ class Worker(threading.Thread):
         for sequence in self._scheduler.admit():
             self._counters.cached_tokens += sequence.cached_tokens or 0
             self._post(sequence, self._guarded(sequence, sequence.begin))
-        rows = self._decode()
-        for sequence, row in rows:
-            self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row)))
+        suspects: list[Sequence] = []
+        for sequence, row in self._decode():
+            try:
+                self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row)))
+                sequence.is_suspect = False
+            except NotFiniteError:
+                suspects.append(sequence)
+        if suspects:
+            self._suspect(suspects, NotFiniteError())
         self._counters.step_seconds += time.perf_counter() - started
 
     def _sample(self, sequence: Sequence, row: int) -> list[Event]:
@@ -209,7 +225,12 @@ class Worker(threading.Thread):
         unchanged, said = known, 0
         events: list[Event] = []
         while not is_over(events) and said <= len(draft) and sequence.tokens[known:] == draft[:said]:
-            events += sequence.advance(self._context.logits(row + said))
+            try:
+                events += sequence.advance(self._context.logits(row + said))
+            except NotFiniteError:
+                if not said:
+                    raise
+                break  # what was said before stands; the next step shows whether it was the guess
             self._counters.sampled_tokens += 1
             unchanged = min(unchanged, sequence.unchanged)
             if unchanged < known:  # taken back behind the draft
@@ -245,8 +266,7 @@ class Worker(threading.Thread):
                     self._fail(shares[0].sequence, GenerationError("The context's KV cache is full."))
                 continue
             except DecodeError as error:
-                for share in shares:
-                    self._fail(share.sequence, GenerationError(f"Decoding failed: {error}"))
+                self._suspect([share.sequence for share in shares], GenerationError(f"Decoding failed: {error}."))
                 return []
             elapsed = time.perf_counter() - started
             self._cost.observe(self._context.count, elapsed)
@@ -292,12 +312,25 @@ class Worker(threading.Thread):
         """What a sequence's own code does, or its failure as that sequence's last event."""
         try:
             return act()
+        except NotFiniteError:
+            raise
         except GenerationError as error:
             self._fail(sequence, error)
         except Exception:
             logger.exception("a generation failed")
             self._fail(sequence, GenerationError("The generation failed by a fault of the server; see its log."))
         return []
+
+    def _suspect(self, sequences: list[Sequence], error: GenerationError) -> None:
+        """A step of these failed: each gets a step of its own, on wiped cells. One that had it is the cause."""
+        logger.warning(
+            "%s The KV cache is wiped, and the %d that run begin again.", error, len(self._scheduler.running)
+        )
+        for sequence in sequences:
+            if sequence.is_suspect:
+                self._fail(sequence, error)
+            sequence.is_suspect = True
+        self._scheduler.restart()
 
     def _post(self, sequence: Sequence, events: list[Event]) -> None:
         self._outbox.extend([(sequence, event) for event in sequence.release(events)])
@@ -325,5 +358,6 @@ class Worker(threading.Thread):
             errand()
         self._scheduler.running.clear()
         self._scheduler.waiting.clear()
-        self._outbox.extend((sequence, EngineStoppedError()) for sequence in left)
+        cause = EngineStoppedError if self.fault else ShuttingDownError
+        self._outbox.extend((sequence, cause()) for sequence in left)
         self._flush()
