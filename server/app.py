@@ -1,6 +1,7 @@
 """Wiring: settings to objects to routes. Everything is built here, once, and handed down."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from server.api.catalog import Catalog
 from server.api.services import EmbeddingServices, Services
 from server.chat.template import TemplateError
 from server.engine.adapter_folder import AdapterFolder
+from server.engine.draft_model import draft_cells
 from server.engine.embedder import Embedder, EmbedderSettings, pooling_of
 from server.engine.engine import Engine, EngineSettings
 from server.engine.errors import ModelLoadError
@@ -37,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     models = named_models(settings)
     name = next((name for name, path in models.items() if pooling_of(header_of(path)) is None), DEFAULT_MODEL.stem)
-    home = load_services(name, models.pop(name, DEFAULT_MODEL), settings)
+    home = load_services(name, models.pop(name, DEFAULT_MODEL), settings, settings.draft_model)
     if not isinstance(home, Services):
         raise ModelLoadError(f"{name} is an embedding model; the first model must generate text")
     for adapter, file, scale in map(adapter_of, settings.adapter):
@@ -78,11 +80,11 @@ def named_models(settings: Settings) -> dict[str, Path]:
     return {settings.model_name or name: path, **dict(further)}
 
 
-def load_services(name: str, path: Path, settings: Settings) -> Services | EmbeddingServices:
-    """What serves a model, yet to be started. Raises: ModelLoadError."""
+def load_services(name: str, path: Path, settings: Settings, draft: Path | None = None) -> Services | EmbeddingServices:
+    """What serves a model, yet to be started; `draft`: the model that guesses for it. Raises: ModelLoadError."""
     if pooling_of(header_of(path)) is not None:
         return EmbeddingServices(load_embedder(path, settings), name)
-    engine = load_engine(path, settings)
+    engine = load_engine(path, settings, draft)
     try:
         return Services.of(engine, name)
     except TemplateError as error:
@@ -90,17 +92,30 @@ def load_services(name: str, path: Path, settings: Settings) -> Services | Embed
         raise ModelLoadError(f"{path.name} can't be served: {error}") from error
 
 
-def load_engine(path: Path, settings: Settings) -> Engine:
+def load_engine(path: Path, settings: Settings, draft: Path | None = None) -> Engine:
     """A model in an engine that is yet to be started; says first what memory they take. Raises: ModelLoadError."""
-    header, wanted = header_of(path), engine_settings(settings)
+    wanted = engine_settings(settings)
+    _say_memory(path, draft, wanted)
+    with contextlib.ExitStack() as loaded:
+        model = Model(path, model_settings(settings))
+        loaded.callback(model.close)
+        guessing = None if draft is None else Model(draft, model_settings(settings))
+        if guessing is not None:
+            loaded.callback(guessing.close)
+        engine = Engine(model, wanted, guessing)
+        loaded.pop_all()
+        return engine
+
+
+def _say_memory(path: Path, draft: Path | None, wanted: EngineSettings) -> None:
+    header = header_of(path)
     _, cells = wanted.sizes(header.number("context_length") or 0)
-    logger.info("%s: %s", path.name, plan_memory(header, cells, wanted.kv_type))
-    model = Model(path, model_settings(settings))
-    try:
-        return Engine(model, wanted)
-    except ModelLoadError:
-        model.close()
-        raise
+    plan = plan_memory(header, cells, wanted.kv_type)
+    logger.info("%s: %s", path.name, plan)
+    if draft is not None:
+        drafts = plan_memory(header_of(draft), draft_cells(wanted.context(cells), wanted.draft_tokens), wanted.kv_type)
+        logger.info("%s, its draft model: %s", draft.name, drafts)
+        logger.info("both: %.1f MiB, and llama.cpp's compute buffers", (plan.total + drafts.total) / 2**20)
 
 
 def load_embedder(path: Path, settings: Settings) -> Embedder:

@@ -53,6 +53,7 @@ def serve(
     prefill_chunk: Annotated[int | None, typer.Option(help=Settings.model_fields["prefill_chunk"].description)] = None,
     threads: Annotated[int | None, typer.Option(help=Settings.model_fields["threads"].description)] = None,
     speculate: Annotated[str | None, typer.Option(help=Settings.model_fields["speculate"].description)] = None,
+    draft_model: Annotated[Path | None, typer.Option(help=Settings.model_fields["draft_model"].description)] = None,
     kv_type: Annotated[str | None, typer.Option(help=Settings.model_fields["kv_type"].description)] = None,
     flash_attention: Annotated[
         str | None, typer.Option(help=Settings.model_fields["flash_attention"].description)

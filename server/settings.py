@@ -53,8 +53,15 @@ class Settings(BaseSettings):
     queue: int = Field(128, ge=0, description="Requests that may wait; the next gets 429.")
     prefill_chunk: int = Field(256, ge=1, le=2048, description="Prompt tokens a step may take while others decode.")
     threads: int | None = Field(None, ge=1, description="Threads of llama.cpp; by default all cores.")
-    speculate: Literal["off", "lookup"] = Field(
-        "off", description="lookup drafts what an answer repeats of its prompt; the output stays the same."
+    speculate: Literal["off", "lookup", "draft"] = Field(
+        "off",
+        description="Guess ahead: lookup, what an answer repeats of its prompt; draft, what the draft model says. "
+        "The output stays the same.",
+    )
+    draft_model: Path | None = Field(
+        None,
+        validate_default=True,
+        description="A smaller GGUF with the first model's vocabulary that drafts for it; goes with speculate `draft`.",
     )
     kv_type: KvType = Field(
         "f16", description=f"How the KV cache holds numbers: {', '.join(get_args(KvType))}; q8_0 halves its memory."
@@ -84,6 +91,13 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError("two adapters have the same name")
         return texts
+
+    @field_validator("draft_model")
+    @classmethod
+    def _goes_with_speculate(cls, draft_model: Path | None, info: ValidationInfo) -> Path | None:
+        if (draft_model is not None) != (info.data.get("speculate", "off") == "draft"):
+            raise ValueError("speculate `draft` and a draft model go together: give both or neither")
+        return draft_model
 
     @field_validator("flash_attention")
     @classmethod

@@ -24,6 +24,7 @@ _COUNTERS = {
     "rejected": "Requests refused because the queue was full.",
     "failed": "Generations that broke off.",
     "decode_seconds": "Time inside llama_decode.",
+    "draft_seconds": "Time spent on guessing by a draft model.",
     "step_seconds": "Time of whole steps, llama_decode included.",
 }
 _GAUGES = {

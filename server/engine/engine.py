@@ -15,6 +15,7 @@ from typing import Literal
 
 from server.engine.adapter import Adapter, check_adapter, load_adapter
 from server.engine.context import Context, ContextSettings
+from server.engine.draft_model import DraftModel
 from server.engine.errors import (
     ContextLengthExceededError,
     EngineStoppedError,
@@ -30,7 +31,7 @@ from server.engine.model import Model
 from server.engine.native_matcher import NativeGrammars
 from server.engine.scheduler import SchedulerSettings
 from server.engine.sequence import Event, Sequence
-from server.engine.speculation import Speculation, SpeculationMode
+from server.engine.speculation import Guessing, Speculation, SpeculationMode
 from server.engine.types import Constraint, EngineStats, Finished, FlashAttention, GenerationRequest, KvType
 from server.engine.worker import Outbox, Worker
 
@@ -59,7 +60,7 @@ class EngineSettings:
     """None: all the processor's cores this process may use."""
     grammar_engine: GrammarEngine = "llguidance"
     speculate: SpeculationMode = "off"
-    """Where guesses of the next tokens come from."""
+    """Where guesses of the next tokens come from; without a draft model, `draft` looks them up."""
     request_timeout: float | None = None
     """Seconds a request may take, waiting included; its own timeout may only be shorter. None: as long as it takes."""
     draft_tokens: int = 15
@@ -72,6 +73,17 @@ class EngineSettings:
         trained = trained or _USUAL_CONTEXT
         length = trained if self.context_length == "model" else self.context_length or min(trained, _USUAL_CONTEXT)
         return length, max(length, self.kv_cells or min(length * self.sequences, 65_536))
+
+    def context(self, cells: int) -> ContextSettings:
+        """A context for so many tokens over all requests."""
+        return ContextSettings(
+            cells=cells,
+            sequences=2 * self.sequences,  # the other half keeps finished prefixes warm
+            batch_tokens=self.batch_tokens,
+            threads=self.threads or len(os.sched_getaffinity(0)),
+            kv_type=self.kv_type,
+            flash_attention=self.flash_attention,
+        )
 
 
 def _grammars(model: Model, engine: GrammarEngine) -> Grammars:
@@ -113,24 +125,18 @@ class Generation(AsyncIterator[Event]):
 class Engine:
     """A loaded model that answers many requests at once."""
 
-    def __init__(self, model: Model, settings: EngineSettings = EngineSettings()) -> None:
-        """Make the context; `start` then begins to work. Raises: ModelLoadError."""
+    def __init__(self, model: Model, settings: EngineSettings = EngineSettings(), draft: Model | None = None) -> None:
+        """Make the context; `start` then begins to work. Raises: ModelLoadError.
+
+        `draft`: a smaller model that guesses ahead; the engine frees it when it is closed.
+        """
         if not model.can_generate:
             raise ModelLoadError(f"{model.path.name} is an encoder: it can't generate text")
         self.model = model
         self.settings = settings
         self.context_length, cells = settings.sizes(model.train_context)
-        self._context = Context(
-            model,
-            ContextSettings(
-                cells=cells,
-                sequences=2 * settings.sequences,  # the other half keeps finished prefixes warm
-                batch_tokens=settings.batch_tokens,
-                threads=settings.threads or len(os.sched_getaffinity(0)),
-                kv_type=settings.kv_type,
-                flash_attention=settings.flash_attention,
-            ),
-        )
+        self._context = Context(model, settings.context(cells))
+        self._drafts = None if draft is None else self._draft_model(draft, settings.context(cells))
         self._grammars = _grammars(model, settings.grammar_engine)
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
@@ -146,7 +152,16 @@ class Engine:
                 prefill_chunk=settings.prefill_chunk,
             ),
             self._deliver_from_thread,
+            self._drafts,
         )
+
+    def _draft_model(self, draft: Model, sizes: ContextSettings) -> DraftModel:
+        settings = self.settings
+        try:
+            return DraftModel(draft, self.model, sizes, longest=settings.draft_tokens, chunk=settings.prefill_chunk)
+        except ModelLoadError:
+            self._context.close()
+            raise
 
     def start(self) -> None:
         """Start the thread. The running event loop is the one that will get the events."""
@@ -229,7 +244,7 @@ class Engine:
 
     def discard(self) -> None:
         """Free an engine that was never started, and its model."""
-        self._context.close()
+        self._free()
         self.model.close()
 
     @property
@@ -248,8 +263,13 @@ class Engine:
             await asyncio.to_thread(self._worker.join, _STOP_SECONDS)
         if self._worker.is_alive():
             return False
-        self._context.close()
+        self._free()
         return True
+
+    def _free(self) -> None:
+        self._context.close()
+        if self._drafts is not None:
+            self._drafts.close()
 
     def _check(self, request: GenerationRequest) -> None:
         size = self.model.vocabulary.size
@@ -268,11 +288,13 @@ class Engine:
             raise InvalidRequestError("model", f"There is no adapter {name!r}.")
         return None if name is None else self._adapters[name]
 
-    def _speculation(self, request: GenerationRequest) -> Speculation | None:
+    def _speculation(self, request: GenerationRequest) -> Guessing | None:
         """A model whose KV can't be cut (recurrent ones) can't take a wrong guess back."""
         wanted = self.settings.speculate != "off" if request.speculates is None else request.speculates
         if not wanted or not self.model.can_share_prefixes or self.settings.draft_tokens < 1:
             return None
+        if self._drafts is not None:
+            return self._drafts.speculation()
         return Speculation(PromptLookup(), self.settings.draft_tokens)
 
     async def _guide(self, constraint: Constraint | None, *, jumps: bool) -> Guide:

@@ -31,11 +31,15 @@ class MemoryPlan:
     def kv(self) -> int:
         return self.cells * self.bytes_per_cell
 
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv
+
     def __str__(self) -> str:
         return (
             f"{self.weights / _MIB:,.1f} MiB of weights + {self.kv / _MIB:,.1f} MiB of KV "
             f"({self.cells:,} cells x {self.bytes_per_cell:,} bytes, {self.kv_type}) = "
-            f"{(self.weights + self.kv) / _MIB:,.1f} MiB, and llama.cpp's compute buffers"
+            f"{self.total / _MIB:,.1f} MiB, and llama.cpp's compute buffers"
         )
 
 

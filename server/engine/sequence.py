@@ -7,7 +7,7 @@ from server.engine.errors import DeadlineExceededError
 from server.engine.guide import Guide
 from server.engine.kv_cache import Slot
 from server.engine.sampler import Floats, Sampler, logprob
-from server.engine.speculation import Speculation
+from server.engine.speculation import Guessing
 from server.engine.text_stream import TextStream
 from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, TokenLogprob, Usage
 from server.engine.vocabulary import Vocabulary
@@ -25,7 +25,7 @@ class Sequence:
         vocabulary: Vocabulary,
         limit: int,
         adapter: Adapter | None = None,
-        speculation: Speculation | None = None,
+        speculation: Guessing | None = None,
     ) -> None:
         """`limit`: tokens the sequence may have in all, prompt included."""
         self.adapter = adapter

@@ -19,7 +19,7 @@ _WIDTHS = (1, 3, 7, 11, 15, 23, 31, 63)
 """One less than what the kernels like."""
 _NARROW = 128
 """Tokens; wider batches are prefill and say nothing about the cost of a guess."""
-_GAIN = 1.05
+GAIN = 1.05
 """Drafts must promise more than this to be worth their trouble."""
 _NEWEST = 0.2
 """Weight of the newest measurement."""
@@ -31,6 +31,58 @@ class Drafter(Protocol):
     """Where guesses come from."""
 
     def propose(self, tokens: list[int], count: int) -> list[int]: ...
+
+
+class Guessing(Protocol):
+    """The guesses for one sequence, as the worker sees them."""
+
+    @property
+    def draft(self) -> list[int]:
+        """Guesses in the batch that is decoding."""
+
+    def guess(self, tokens: list[int], cost: "BatchCost", *, room: int, batch: int, streams: int) -> list[int]:
+        """Tokens to decode behind the known ones, at most `room`; kept as `draft`."""
+
+    def settle(self, accepted: int, compared: int | None = None, saved: int | None = None) -> None:
+        """Of the draft, so many tokens were `compared` with what was drawn (None: all) and `accepted`.
+
+        `saved`: tokens that would have needed a step of their own; accepted ones that a grammar forces would not.
+        """
+
+
+class HitRate:
+    """How often guesses are right, and how many steps they save; the newest count most."""
+
+    def __init__(self, prior: float = 0.5, *, memory: float = _FORGET) -> None:
+        """`memory`: weight of the past beside the newest draft."""
+        self._hits, self._misses = 2 * prior, 2 * (1 - prior)
+        self._accepted, self._saved = 1.0, 1.0
+        self._memory = memory
+
+    @property
+    def share(self) -> float:
+        """Guesses that are right where all before them were; below 1."""
+        return min(0.99, self._hits / (self._hits + self._misses))
+
+    @property
+    def worth(self) -> float:
+        """Steps saved by a right guess, up to 1."""
+        return self._saved / self._accepted
+
+    def hits(self, width: int) -> float:
+        """Steps that a draft of so many tokens promises to save."""
+        share = self.share
+        return self.worth * share * (1 - share**width) / (1 - share)
+
+    def learn(self, compared: int, accepted: int, saved: int | None = None) -> None:
+        """`saved`: as in `Guessing.settle`; None says nothing about the worth."""
+        if not compared:
+            return
+        self._hits = self._hits * self._memory + accepted
+        self._misses = self._misses * self._memory + (accepted < compared)
+        if accepted and saved is not None:
+            self._accepted = self._accepted * self._memory + accepted
+            self._saved = self._saved * self._memory + min(saved, accepted)
 
 
 class BatchCost:
@@ -50,24 +102,28 @@ class BatchCost:
         self._seconds[key] = min(old, seconds) if seen <= 3 else old + _NEWEST * (min(seconds, 3 * old) - old)
 
     def seconds(self, tokens: int) -> float:
-        """What was measured; else as little as for the next smaller batch, so that it is tried. 0: nothing is known."""
+        """What was measured; else as little as for the next smaller batch, so that it is tried. 0: nothing is known.
+
+        Batches too wide to be measured take as long for a token as the widest that was.
+        """
         key = _bucket(tokens)
         known = [width for width in self._seconds if width <= key]
-        return self._seconds[max(known)] if known else 0.0
+        if not known:
+            return 0.0
+        widest = max(known)
+        return self._seconds[widest] * (tokens / widest if tokens > _NARROW else 1)
 
-    def best_width(self, hit_rate: float, *, longest: int, tokens: int, streams: int) -> int:
+    def best_width(self, rate: HitRate, *, longest: int, tokens: int, streams: int) -> int:
         """Guesses that promise the most tokens a second; 0 if none are worth it.
 
-        `hit_rate`: probability that a guess is right if all before it were; `tokens`: what the batch carries anyway;
-        `streams`: sequences that get a token from it.
+        `tokens`: what the batch carries anyway; `streams`: sequences that get a token from it.
         """
         now = self.seconds(tokens)
         if not now:
             return 0
-        best, best_speed = 0, _GAIN * streams / now
+        best, best_speed = 0, GAIN * streams / now
         for width in (*(w for w in _WIDTHS if w < longest), longest):
-            hits = hit_rate * (1 - hit_rate**width) / (1 - hit_rate)
-            speed = (streams + hits) / self.seconds(tokens + width)
+            speed = (streams + rate.hits(width)) / self.seconds(tokens + width)
             if speed > best_speed:
                 best, best_speed = width, speed
         return best
@@ -79,31 +135,27 @@ class Speculation:
     def __init__(self, drafter: Drafter, longest: int) -> None:
         self._drafter = drafter
         self._longest = longest
-        self._hits, self._misses = 1.0, 1.0
+        self._rate = HitRate()
         self._untried: tuple[int, list[int]] | None = None
         """Where a guess that was not made would have stood, and the guess."""
         self.draft: list[int] = []
         """Guesses in the batch that is decoding."""
 
-    @property
-    def hit_rate(self) -> float:
-        """Share of guesses that are right where all before them were; below 1."""
-        return min(0.99, self._hits / (self._hits + self._misses))
-
     def guess(self, tokens: list[int], cost: BatchCost, *, room: int, batch: int, streams: int) -> list[int]:
         """Tokens to decode behind the known ones, at most `room`; kept as `draft`."""
         self._look_back(tokens)
         proposal = self._drafter.propose(tokens, self._longest) if room > 0 else []
-        width = cost.best_width(self.hit_rate, longest=self._longest, tokens=batch, streams=streams) if proposal else 0
+        width = cost.best_width(self._rate, longest=self._longest, tokens=batch, streams=streams) if proposal else 0
         self.draft = proposal[: min(width, room)]
         if proposal and not self.draft and self._untried is None:
             self._untried = len(tokens), proposal
         return self.draft
 
-    def settle(self, accepted: int) -> None:
-        """The draft has been compared with what was drawn."""
+    def settle(self, accepted: int, compared: int | None = None, saved: int | None = None) -> None:
+        """The draft has been compared with what was drawn; see Guessing."""
         if self.draft:
-            self._learn(len(self.draft), accepted)
+            compared = len(self.draft) if compared is None else compared
+            self._rate.learn(compared, accepted, saved)
         self.draft = []
 
     def _look_back(self, tokens: list[int]) -> None:
@@ -114,12 +166,8 @@ class Speculation:
         came = tokens[start : start + len(proposal)]
         hits = common_prefix(came, proposal)
         if hits < len(came) or hits == len(proposal):
-            self._learn(len(proposal), hits)
+            self._rate.learn(len(proposal), hits)
             self._untried = None
-
-    def _learn(self, proposed: int, accepted: int) -> None:
-        self._hits = self._hits * _FORGET + accepted
-        self._misses = self._misses * _FORGET + (accepted < proposed)
 
 
 def _bucket(tokens: int) -> int:

@@ -154,8 +154,10 @@ class EngineStats:
     parked: int
     """Times a sequence had to give its KV back and wait again, because the cache was full."""
     decode_seconds: float
-    """Time inside llama_decode."""
+    """Time inside llama_decode, for the model itself."""
+    draft_seconds: float
+    """Time spent on guessing by a draft model, its decoding included."""
     step_seconds: float
-    """Time of whole steps, llama_decode included."""
+    """Time of whole steps, all of that included."""
     is_alive: bool
     """False once the engine thread has stopped; the process should be restarted."""

@@ -16,6 +16,8 @@ from typing import TypeVar
 
 from server.engine.adapter import Adapter, free_adapter
 from server.engine.context import Context, DecodeError, NoRoomError
+from server.engine.draft_model import DraftModel
+from server.engine.draft_plan import Batch
 from server.engine.errors import (
     DeadlineExceededError,
     EngineStoppedError,
@@ -53,7 +55,12 @@ class Worker(threading.Thread):
     """Runs the continuous batch until `stop`."""
 
     def __init__(
-        self, context: Context, cache: KvCache, settings: SchedulerSettings, deliver: Callable[[Outbox], None]
+        self,
+        context: Context,
+        cache: KvCache,
+        settings: SchedulerSettings,
+        deliver: Callable[[Outbox], None],
+        drafts: DraftModel | None = None,
     ) -> None:
         """`deliver` is called from this thread, once a step, with what happened to whom."""
         super().__init__(name="trammel-engine", daemon=True)
@@ -61,6 +68,7 @@ class Worker(threading.Thread):
         self._cache = cache
         self._scheduler = Scheduler(cache, settings)
         self._deliver = deliver
+        self._drafts = drafts
         self._outbox: Outbox = []
         self._mailbox = threading.Condition()
         self._submitted: list[Sequence] = []
@@ -139,6 +147,7 @@ class Worker(threading.Thread):
             waiting=self.waiting,
             parked=self._scheduler.parked,
             decode_seconds=counters.decode_seconds,
+            draft_seconds=self._drafts.seconds if self._drafts else 0.0,
             step_seconds=counters.step_seconds,
             is_alive=self.is_alive() and not self._is_stopping,
         )
@@ -222,7 +231,7 @@ class Worker(threading.Thread):
         """Draw a token, and one more for every token of the draft that was guessed right."""
         draft = sequence.speculation.draft if sequence.speculation else []
         known = len(sequence.tokens)
-        unchanged, said = known, 0
+        unchanged, said, steps = known, 0, 0
         events: list[Event] = []
         while not is_over(events) and said <= len(draft) and sequence.tokens[known:] == draft[:said]:
             try:
@@ -232,6 +241,7 @@ class Worker(threading.Thread):
                     raise
                 break  # what was said before stands; the next step shows whether it was the guess
             self._counters.sampled_tokens += 1
+            steps += 1
             unchanged = min(unchanged, sequence.unchanged)
             if unchanged < known:  # taken back behind the draft
                 break
@@ -242,7 +252,8 @@ class Worker(threading.Thread):
         if sequence.speculation is not None:
             self._counters.drafted_tokens += len(draft)
             self._counters.accepted_tokens += accepted
-            sequence.speculation.settle(accepted)
+            compared = min(len(draft), max(0, len(sequence.tokens) - known))
+            sequence.speculation.settle(accepted, compared, steps - 1)
         return events
 
     def _keep(self, slot: Slot, decoded: int, length: int) -> None:
@@ -285,6 +296,9 @@ class Worker(threading.Thread):
         spare = total - sum(share.count for share in shares)
         streams = sum(share.is_whole for share in shares)
         rows: list[tuple[Sequence, int]] = []
+        if guesses and self._drafts is not None:
+            whole = [share.sequence for share in shares if share.is_whole]
+            self._drafts.prepare(whole, self._cost, Batch(total - spare, streams, spare))
         for share in shares:
             slot = share.sequence.slot
             if slot is None:

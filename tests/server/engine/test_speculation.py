@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server.engine.engine import Engine
 from server.engine.lookup import PromptLookup
 from server.engine.model import Model
-from server.engine.speculation import BatchCost, Speculation
+from server.engine.speculation import BatchCost, HitRate, Speculation
 from server.engine.types import Constraint, GenerationRequest, Sampling
 
 from .conftest import read, running_engine
@@ -135,19 +135,27 @@ def measured(base: float, slope: float) -> BatchCost:
 
 def test_the_width_follows_the_hit_rate_and_the_cost() -> None:
     flat, steep = measured(0.040, 0.001), measured(0.001, 0.010)
-    widths = [flat.best_width(rate, longest=15, tokens=1, streams=1) for rate in (0.01, 0.5, 0.95)]
+    widths = [flat.best_width(HitRate(rate), longest=15, tokens=1, streams=1) for rate in (0.01, 0.5, 0.95)]
     assert 0 == widths[0] < widths[1] < widths[2] == 15
-    assert steep.best_width(0.5, longest=15, tokens=1, streams=1) == 0
-    assert flat.best_width(0.5, longest=15, tokens=40, streams=40) == 0
+    assert steep.best_width(HitRate(0.5), longest=15, tokens=1, streams=1) == 0
+    assert flat.best_width(HitRate(0.5), longest=15, tokens=40, streams=40) == 0
 
 
 def test_a_width_never_tried_is_tried_once() -> None:
     cost = BatchCost()
     cost.observe(1, 0.010)
-    assert cost.best_width(0.9, longest=15, tokens=1, streams=1) == 15
+    assert cost.best_width(HitRate(0.9), longest=15, tokens=1, streams=1) == 15
     for width in range(2, 20):
         cost.observe(width, 0.5)
-    assert cost.best_width(0.9, longest=15, tokens=1, streams=1) == 0
+    assert cost.best_width(HitRate(0.9), longest=15, tokens=1, streams=1) == 0
+
+
+def test_a_batch_too_wide_to_be_measured_is_not_taken_for_free() -> None:
+    cost = BatchCost()
+    for tokens in range(1, 129):
+        cost.observe(tokens, 0.010 * tokens)
+    assert cost.seconds(256) == pytest.approx(2.56, rel=0.05)
+    assert cost.best_width(HitRate(0.5), longest=15, tokens=200, streams=16) == 0
 
 
 class Wrong:
