@@ -36,7 +36,8 @@ class Step:
 
     @property
     def content(self) -> str:
-        return self.answer.message.get("content") or ""
+        content = self.answer.message.get("content")
+        return content if isinstance(content, str) else ""
 
 
 def judge(case: Case, steps: list[Step]) -> Scores:
