@@ -72,13 +72,13 @@ class Client:
         headers = {"authorization": f"Bearer {key}"}
         self._http = httpx.AsyncClient(timeout=self.timeout, limits=limits, headers=headers)
 
-    async def models(self) -> list[str]:
-        """The ids that `GET /models` lists. Raises: EndpointError."""
+    async def models(self) -> dict[str, str]:
+        """What `GET /models` lists, with whom it says owns it. Raises: EndpointError."""
         try:
             answer = await self._http.get(f"{self.endpoint.url}/models")
             answer.raise_for_status()
-            return [str(model["id"]) for model in answer.json()["data"]]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            return {str(model["id"]): str(model.get("owned_by")) for model in answer.json()["data"]}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EndpointError(f"{self.endpoint.name} at {self.endpoint.url} lists no models: {error}") from error
 
     async def ask(self, body: Json) -> Answer:

@@ -23,7 +23,7 @@ def gold(
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     limit: Annotated[int, typer.Option(help="Conversations, drawn at random.")] = 100,
 ) -> None:
-    """Write gold conversations of the Schema-Guided Dialogue corpus for `python -m evals.replay`."""
+    """Write gold conversations of the Schema-Guided Dialogue corpus for `trammel eval`."""
     from training.corpus.gold import write_gold
 
     try:

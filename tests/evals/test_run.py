@@ -14,7 +14,7 @@ from evals.journal import Journal
 from evals.record import Record
 from evals.run import Column, Episode, Runner, Settings
 from evals.worlds import WORLDS
-from tests.evals.test_endpoint import scripted
+from tests.evals.servers import scripted
 
 TOOLS = [tool.as_json() for tool in WORLDS["home"].tools]
 CASES = [

@@ -1,0 +1,29 @@
+"""Suites by name, or by the path of a file."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from evals.case import Case
+from evals.suites.lines import SuiteError, read_lines
+
+SUITES: dict[str, Callable[[Path | None], list[Case]]] = {}
+"""Name to its reader, which takes the folder of public data, or None where the environment says which."""
+
+
+def find_suite(name: str, data: Path | None) -> list[Case]:
+    """The cases of a suite by its name, or of a file. Raises: SuiteError, OSError."""
+    if name in SUITES:
+        return SUITES[name](data)
+    path = Path(name)
+    if path.suffix != ".jsonl":
+        raise SuiteError(f"there is no suite {name!r}: it is one of {', '.join(SUITES)}, or a file *.jsonl")
+    return list(read_lines(path))
+
+
+def draw(cases: list[Case], limit: int | None, seed: int) -> list[Case]:
+    """At most `limit` of the cases, drawn at random, in their order."""
+    if limit is None or limit >= len(cases):
+        return cases
+    chosen = sorted(random.Random(seed).sample(range(len(cases)), limit))
+    return [cases[index] for index in chosen]
