@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from server import __version__
-from server.api import embeddings, errors, routes
+from server.api import embeddings, errors, routes, text_routes
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
@@ -71,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(embeddings.router)
+    app.include_router(text_routes.router)
     return app
 
 

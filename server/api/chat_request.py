@@ -1,7 +1,6 @@
 """The wire's chat request as a `ChatRequest`, with the checks that look at several fields at once."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -21,9 +20,6 @@ from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
 from server.chat.template import RESERVED_VARIABLES
 from server.engine.types import Sampling
 
-_LEVELS = {"priority": -1, "flex": 1}
-"""OpenAI's service tiers as levels of priority; all others are 0."""
-
 
 def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRequest:
     """`defaults`: what the model recommends where the request says nothing. Raises: ApiError."""
@@ -36,13 +32,13 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         tool_choice=_tool_choice(body, tools),
         parallel_tool_calls=body.parallel_tool_calls is not False,
         response_format=_response_format(body),
-        sampling=_sampling(body, defaults),
-        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        sampling=body.sampling(defaults),
+        stop=body.stops,
         max_tokens=min(limits) if limits else None,
         is_constrained=body.trammel is None or body.trammel.constrain,
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         template_variables=_template_variables(body),
-        priority=_LEVELS.get(body.service_tier or "default", 0) if body.priority is None else body.priority,
+        priority=body.level,
         client=body.user,
         timeout=body.timeout,
         speculates=body.speculate,
@@ -154,18 +150,3 @@ def _response_format(body: ChatCompletionRequest) -> ResponseFormat:
         _check_schema(schema, "response_format.json_schema.schema")
         return ResponseFormat("json_schema", schema, bool(wanted.json_schema.strict))
     return ResponseFormat(wanted.type)
-
-
-def _sampling(body: ChatCompletionRequest, defaults: Sampling) -> Sampling:
-    given: dict[str, Any] = {
-        "temperature": body.temperature,
-        "top_p": body.top_p,
-        "top_k": body.top_k,
-        "min_p": body.min_p,
-        "repetition_penalty": body.repetition_penalty if body.repeat_penalty is None else body.repeat_penalty,
-        "frequency_penalty": body.frequency_penalty,
-        "presence_penalty": body.presence_penalty,
-        "seed": None if body.seed is None else body.seed % 2**64,
-        "logit_bias": {int(token): bias for token, bias in body.logit_bias.items()} if body.logit_bias else None,
-    }
-    return replace(defaults, **{name: value for name, value in given.items() if value is not None})

@@ -9,15 +9,13 @@ from fastapi.responses import JSONResponse, Response
 from server.api.admission import Admission, admission_of
 from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
+from server.api.chat_stream import chat_stream
 from server.api.completion import Completion, start_completion
+from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.responses import completion_object
 from server.api.services import Services, services_of
-from server.api.stream import CompletionStream
 from server.api.wire import ChatCompletionRequest
-
-CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that left; nobody reads it but the access log."""
 
 router = APIRouter()
 TheServices = Annotated[Services, Depends(services_of)]
@@ -43,9 +41,14 @@ async def create_chat_completion(
         )
     headers = _widened_header(completion)
     if body.stream:
-        include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return CompletionStream(completion, headers, include_usage=include_usage)
-    return await _whole(completion, request, headers)
+        return chat_stream(completion, headers, include_usage=body.includes_usage)
+    try:
+        answers = await while_connected(request, completion.answers())
+        return JSONResponse(completion_object(completion, answers), headers=headers)
+    except ClientGoneError:
+        return no_answer()
+    finally:
+        await completion.cancel()
 
 
 @router.get("/v1/models")
@@ -73,26 +76,6 @@ async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmis
 async def metrics(services: TheServices) -> Response:
     """Counters for Prometheus."""
     return Response(metrics_text(services.engine), media_type=CONTENT_TYPE)
-
-
-async def _whole(completion: Completion, request: Request, headers: dict[str, str]) -> Response:
-    """All choices at once; a client that leaves meanwhile takes its generations with it."""
-    answers = asyncio.create_task(completion.answers())
-    departure = asyncio.create_task(_until_disconnected(request))
-    try:
-        await asyncio.wait({answers, departure}, return_when=asyncio.FIRST_COMPLETED)
-        if not answers.done():
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return JSONResponse(completion_object(completion, answers.result()), headers=headers)
-    finally:
-        departure.cancel()
-        answers.cancel()
-        await completion.cancel()
-
-
-async def _until_disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _widened_header(completion: Completion) -> dict[str, str]:

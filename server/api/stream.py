@@ -1,35 +1,52 @@
-"""A completion as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Answers as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Protocol
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from server.api.completion import ChoiceFinished, Completion
-from server.api.errors import translate
-from server.api.responses import ChunkWriter
-from server.engine.types import Usage
+from server.api.services import Services
 
-_DONE = "data: [DONE]\n\n"
+DONE = "data: [DONE]\n\n"
 _KEEP_ALIVE = ": keep-alive\n\n"
 
 
-class CompletionStream(StreamingResponse):
-    """Sends a completion as it comes, its choices interleaved, and cancels it when the client has gone.
+class Running(Protocol):
+    """An answer under way: one or several choices, each with events of its own."""
+
+    services: Services
+
+    @property
+    def choices(self) -> int: ...
+    def events(self, choice: int) -> AsyncIterator[Any]: ...
+    async def cancel(self) -> None: ...
+
+
+class Writer(Protocol):
+    """Puts the events of an answer on the wire."""
+
+    def begin(self) -> Iterable[str]: ...
+    def event(self, choice: int, event: Any) -> Iterable[str]: ...
+    def end(self) -> Iterable[str]: ...
+    def failure(self, error: Exception) -> Iterable[str]:
+        """The last events, if the answer breaks off."""
+        ...
+
+
+class AnswerStream(StreamingResponse):
+    """Sends an answer as it comes, its choices interleaved, and cancels it when the client has gone.
 
     An error in the middle is an event, and the last one. Every choice writes its own chunks: a queue between reading
     and writing would cost more than both.
     """
 
-    def __init__(self, completion: Completion, headers: Mapping[str, str], *, include_usage: bool) -> None:
+    def __init__(self, running: Running, writer: Writer, headers: Mapping[str, str]) -> None:
         super().__init__((), media_type="text/event-stream", headers={"cache-control": "no-store", **headers})
-        self._completion = completion
-        self._writer = ChunkWriter(completion, include_usage=include_usage)
-        self._usages: dict[int, Usage] = {}
-        self._include_usage = include_usage
+        self._running = running
+        self._writer = writer
         self._is_silent = True
         """Nothing has been sent since the last look."""
 
@@ -38,54 +55,49 @@ class CompletionStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._completion.cancel()
+            await self._running.cancel()
 
     async def stream_response(self, send: Send) -> None:
         """Everything from the status line to the last chunk."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         keeper = asyncio.create_task(self._keep_alive(send))
-        choices = range(self._completion.choices)
         try:
-            await self._send(send, *map(self._writer.role, choices))
-            speakers = [asyncio.create_task(self._speak(choice, send)) for choice in choices]
+            await self._send(send, self._writer.begin())
+            speakers = [asyncio.create_task(self._speak(choice, send)) for choice in range(self._running.choices)]
             try:
                 await asyncio.gather(*speakers)
             finally:
                 for speaker in speakers:
                     speaker.cancel()
         except Exception as error:
-            await self._send(send, translate(error).body)
+            await self._send(send, self._writer.failure(error))
         else:
-            if self._include_usage:
-                await self._send(send, self._writer.usage([self._usages[choice] for choice in choices]))
-            await _send_text(send, _DONE)
+            await self._send(send, self._writer.end())
         finally:
             keeper.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _speak(self, choice: int, send: Send) -> None:
-        async for event in self._completion.events(choice):
-            if isinstance(event, ChoiceFinished):
-                self._usages[choice] = event.usage
-            chunk = self._writer.event(choice, event)
-            if chunk is not None:
-                await self._send(send, chunk)
+        async for event in self._running.events(choice):
+            await self._send(send, self._writer.event(choice, event))
 
-    async def _send(self, send: Send, *payloads: Any) -> None:
-        self._is_silent = False
-        await _send_text(send, *_events(payloads))
+    async def _send(self, send: Send, texts: Iterable[str]) -> None:
+        if text := "".join(texts):
+            self._is_silent = False
+            await _send_text(send, text)
 
     async def _keep_alive(self, send: Send) -> None:
         while True:
             self._is_silent = True
-            await asyncio.sleep(self._completion.services.keep_alive)
+            await asyncio.sleep(self._running.services.keep_alive)
             if self._is_silent:
                 await _send_text(send, _KEEP_ALIVE)
 
 
-def _events(payloads: Iterable[Any]) -> list[str]:
+def data(*payloads: Any) -> list[str]:
+    """Events without a name."""
     return [f"data: {json.dumps(payload, ensure_ascii=False, separators=(',', ':'))}\n\n" for payload in payloads]
 
 
-async def _send_text(send: Send, *events: str) -> None:
-    await send({"type": "http.response.body", "body": "".join(events).encode(), "more_body": True})
+async def _send_text(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})

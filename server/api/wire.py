@@ -1,37 +1,35 @@
 """The body of `POST /v1/chat/completions`, checked field by field.
 
 Names and ranges: https://platform.openai.com/docs/api-reference/chat/create. Unknown fields are accepted, as OpenAI's
-server accepts them; unknown values are refused. Fields marked "ours" are extensions that llama-server and vLLM share.
+server accepts them; unknown values are refused. Sampling's fields stand in `sampling_fields`.
 """
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from server.api.sampling_fields import SamplingFields, StreamFields, Wire
 
 _NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-
-class TextPart(_Wire):
+class TextPart(Wire):
     type: Literal["text"]
     text: str
 
 
-class FunctionCall(_Wire):
+class FunctionCall(Wire):
     name: str
     arguments: str
 
 
-class ToolCallIn(_Wire):
+class ToolCallIn(Wire):
     id: str
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class MessageIn(_Wire):
+class MessageIn(Wire):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
     name: str | None = None
@@ -59,38 +57,38 @@ class MessageIn(_Wire):
         return "".join(part.text for part in self.content)
 
 
-class FunctionIn(_Wire):
+class FunctionIn(Wire):
     name: str = Field(pattern=_NAME)
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class ToolIn(_Wire):
+class ToolIn(Wire):
     type: Literal["function"]
     function: FunctionIn
 
 
-class FunctionName(_Wire):
+class FunctionName(Wire):
     name: str
 
 
-class NamedToolChoice(_Wire):
+class NamedToolChoice(Wire):
     type: Literal["function"]
     function: FunctionName
 
 
-class AllowedTools(_Wire):
+class AllowedTools(Wire):
     mode: Literal["auto", "required"]
     tools: list[NamedToolChoice] = Field(min_length=1)
 
 
-class AllowedToolChoice(_Wire):
+class AllowedToolChoice(Wire):
     type: Literal["allowed_tools"]
     allowed_tools: AllowedTools
 
 
-class JsonSchemaIn(_Wire):
+class JsonSchemaIn(Wire):
     model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
 
     name: str = Field(pattern=_NAME)
@@ -99,17 +97,13 @@ class JsonSchemaIn(_Wire):
     strict: bool | None = None
 
 
-class PlainFormat(_Wire):
+class PlainFormat(Wire):
     type: Literal["text", "json_object"]
 
 
-class SchemaFormat(_Wire):
+class SchemaFormat(Wire):
     type: Literal["json_schema"]
     json_schema: JsonSchemaIn
-
-
-class StreamOptions(_Wire):
-    include_usage: bool | None = None
 
 
 def _tool_choice_kind(value: Any) -> str:
@@ -132,14 +126,14 @@ ResponseFormatIn = Annotated[
 ]
 
 
-class TrammelOptions(_Wire):
+class TrammelOptions(Wire):
     """Ours alone."""
 
     constrain: bool = True
     """False: decode without the grammar of tools and response format."""
 
 
-class ChatCompletionRequest(_Wire):
+class ChatCompletionRequest(SamplingFields, StreamFields):
     """A chat completion to be made."""
 
     model: str
@@ -150,56 +144,14 @@ class ChatCompletionRequest(_Wire):
     response_format: ResponseFormatIn | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
-    stop: str | list[str] | None = None
     n: int | None = Field(default=None, ge=1, le=16)
-    seed: int | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    logit_bias: dict[str, float] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    user: str | None = None
-    top_k: int | None = Field(default=None, ge=0)
-    """Ours: keep the k likeliest tokens."""
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    """Ours: drop tokens less likely than this share of the likeliest."""
-    repeat_penalty: float | None = Field(default=None, gt=0, le=10)
-    """Ours: divides the logits of tokens seen before; llama-server's name."""
-    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
-    """Ours: the same under vLLM's name."""
     chat_template_kwargs: dict[str, Any] | None = None
     """Ours: variables for the model's chat template."""
-    service_tier: Literal["auto", "default", "flex", "priority", "scale"] | None = None
-    priority: int | None = Field(default=None, ge=-100, le=100)
-    """Ours: lower comes earlier in the queue; vLLM's name and sense. Goes before service_tier."""
-    timeout: float | None = Field(default=None, gt=0)
-    """Ours: seconds the request may take, waiting included."""
-    speculate: bool | None = None
-    """Ours: whether to guess ahead; by default as the server is set."""
     trammel: TrammelOptions | None = None
     functions: Any = None
     function_call: Any = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-
-    @field_validator("stop")
-    @classmethod
-    def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(stop, list) and len(stop) > 4:
-            raise ValueError("at most 4 stop sequences are allowed")
-        return stop
-
-    @field_validator("logit_bias")
-    @classmethod
-    def _bias_in_range(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
-        for token, value in (bias or {}).items():
-            if not (token.isascii() and token.isdecimal() and len(token) <= 10):
-                raise ValueError(f"keys are token ids, not {token!r}")
-            if not -100 <= value <= 100:
-                raise ValueError("values lie between -100 and 100")
-        return bias
 
     @field_validator("functions", "function_call")
     @classmethod
@@ -210,8 +162,6 @@ class ChatCompletionRequest(_Wire):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.stream_options is not None and not self.stream:
-            raise ValueError("'stream_options' is only allowed when 'stream' is true")
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("'top_logprobs' is only allowed when 'logprobs' is true")
         return self

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from server.api.chat_stream import chat_stream
 from server.api.completion import Completion
 from server.api.services import Services
-from server.api.stream import CompletionStream
 from server.chat.conversation import Conversations
 from server.chat.messages import Message, Tool
 from server.chat.request import ChatRequest, ToolChoice
@@ -77,7 +77,7 @@ async def lines_of(completion: Completion, *, include_usage: bool = False) -> li
         sent.append(message.get("body", b""))
         await asyncio.sleep(0)
 
-    await CompletionStream(completion, {}, include_usage=include_usage).stream_response(send)
+    await chat_stream(completion, {}, include_usage=include_usage).stream_response(send)
     return [f"{event}\n\n" for event in b"".join(sent).decode().split("\n\n")[:-1]]
 
 
@@ -144,5 +144,5 @@ async def test_a_client_gone_before_the_first_event_frees_its_places() -> None:
         await asyncio.sleep(0)
 
     scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
-    await CompletionStream(completion, {}, include_usage=False)(scope, receive, send)  # type: ignore[arg-type]
+    await chat_stream(completion, {}, include_usage=False)(scope, receive, send)  # type: ignore[arg-type]
     assert [generation.is_cancelled for generation in engine.generations] == [True]
