@@ -6,6 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.errors import translate
 
+_DISCARDED = 64 * 1024 * 1024
+"""Bytes of a refused body that are still read: a connection closed in the middle of one is reset, and a client that is
+sending would never see the answer."""
+
 
 class BodyLimit:
     """ASGI middleware. Counts what arrives, because a Content-Length may be absent or wrong."""
@@ -21,6 +25,7 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._limit:
+            await _discard(receive)
             error = translate(self._error())
             await JSONResponse(error.body, error.status)(scope, receive, send)
             return
@@ -31,6 +36,8 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
+                if message.get("more_body"):
+                    await _discard(receive)
                 raise self._error()
             return message
 
@@ -39,3 +46,13 @@ class BodyLimit:
     def _error(self) -> HTTPException:
         """FastAPI passes on this kind only; any other that interrupts reading a body becomes a 400."""
         return HTTPException(413, f"The request's body is larger than {self._limit:,} bytes.")
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on to the body's end, or so far as is bearable."""
+    left = _DISCARDED
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b"")) or 1
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return

@@ -114,7 +114,8 @@ def install(app: FastAPI) -> None:
         translated = translate(error)
         return JSONResponse(translated.body, translated.status, translated.headers)
 
-    for kind in (ApiError, RequestValidationError, HTTPException, Exception):
+    # What only `Exception` stands for, Starlette raises again behind the answer: it logs a traceback and hangs up.
+    for kind in (ApiError, RequestValidationError, HTTPException, EngineError, SchemaError, TemplateError, Exception):
         app.add_exception_handler(kind, answer)
 
 

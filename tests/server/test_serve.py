@@ -365,3 +365,17 @@ def test_top_logprobs_without_logprobs_are_refused(server_url: str) -> None:
     assert response.status_code == 400
     assert "logprobs" in error_of(response)["message"]
     assert error_of(post(server_url, logprobs=True, top_logprobs=21))["param"] == "top_logprobs"
+
+
+def test_a_clients_mistake_is_no_traceback_in_the_log_and_closes_no_connection(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    server = start_server()
+    long = [{"role": "user", "content": "word " * 5000}]
+    with httpx.Client(base_url=server.url, timeout=60) as connection:
+        for fields in ({"logit_bias": {"999999": 1}}, {"messages": long}, {"tools": [{"type": "function"}]}):
+            body = {"model": MODEL, "messages": QUESTION, **fields}
+            answer = connection.post("/v1/chat/completions", json=body)
+            assert answer.status_code == 400
+            assert answer.headers.get("connection") != "close"
+    assert "Traceback" not in server.stop()
