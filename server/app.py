@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from server import __version__
-from server.api import embeddings, errors, routes, text_routes
+from server.api import embeddings, errors, response_routes, routes, text_routes
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
@@ -25,6 +25,7 @@ from server.engine.errors import ModelLoadError
 from server.engine.memory import plan_memory
 from server.engine.model import Model, ModelSettings, header_of
 from server.settings import DEFAULT_MODEL, Settings, adapter_of, model_of
+from server.store.responses import ResponseStore
 
 logger = logging.getLogger("trammel")
 
@@ -52,6 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
         limit=settings.max_models,
     )
 
+    store = ResponseStore(settings.store, settings.store_limit)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         home.start()
@@ -61,17 +64,20 @@ def create_app(settings: Settings) -> FastAPI:
         if watching is not None:
             watching.cancel()
         await catalog.close()
+        store.close()
 
     app = FastAPI(title="Trammel", version=__version__, lifespan=lifespan, redirect_slashes=False)
     app.state.services = home
     app.state.catalog = catalog
     app.state.admission = Admission()
+    app.state.store = store
     app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
     app.add_middleware(AdmissionGate, admission=app.state.admission)  # added last, so outermost
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(embeddings.router)
     app.include_router(text_routes.router)
+    app.include_router(response_routes.router)
     return app
 
 

@@ -73,6 +73,8 @@ def serve(
     drain_timeout: Annotated[
         float | None, typer.Option(help=Settings.model_fields["drain_timeout"].description)
     ] = None,
+    store: Annotated[Path | None, typer.Option(help=Settings.model_fields["store"].description)] = None,
+    store_limit: Annotated[int | None, typer.Option(help=Settings.model_fields["store_limit"].description)] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
     """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     grammar_engine: Literal["llguidance", "llama.cpp"] = Field(
         "llguidance", description="What holds the model to a grammar: llguidance, or llama.cpp's own sampler (slower)."
     )
+    store: Path | None = Field(
+        None, description="An SQLite file for stored responses; by default they are in memory and go with the server."
+    )
+    store_limit: int = Field(10_000, ge=1, description="Responses that are stored; beyond that the oldest leave.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
     @field_validator("adapter")

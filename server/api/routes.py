@@ -1,6 +1,7 @@
 """The URLs this server answers."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -10,7 +11,7 @@ from server.api.admission import Admission, admission_of
 from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
 from server.api.chat_stream import chat_stream
-from server.api.completion import Completion, start_completion
+from server.api.completion import start_completion
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.responses import completion_object
@@ -39,7 +40,7 @@ async def create_chat_completion(
         completion = await start_completion(
             services, chat, body.n or 1, model=body.model, adapter=adapter, streams=bool(body.stream)
         )
-    headers = _widened_header(completion)
+    headers = widened_header(completion.widened)
     if body.stream:
         return chat_stream(completion, headers, include_usage=body.includes_usage)
     try:
@@ -78,9 +79,9 @@ async def metrics(services: TheServices) -> Response:
     return Response(metrics_text(services.engine), media_type=CONTENT_TYPE)
 
 
-def _widened_header(completion: Completion) -> dict[str, str]:
+def widened_header(widened: Mapping[str, str]) -> dict[str, str]:
     """Says which schemas the grammar holds only in part, and by which keywords."""
-    if not completion.widened:
+    if not widened:
         return {}
-    text = "; ".join(f"{name}: {keywords}" for name, keywords in completion.widened.items())
+    text = "; ".join(f"{name}: {keywords}" for name, keywords in widened.items())
     return {"x-trammel-widened": text.encode("ascii", "replace").decode()[:1000]}

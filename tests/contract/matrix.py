@@ -10,6 +10,7 @@ from typing import Any
 
 MODEL = "trammel-tiny"
 CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+RESPONSES = "/v1/responses"
 CITY: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -72,6 +73,10 @@ def embed(**fields: Any) -> Case:
     return Case(EMBED, {"model": "bert", "input": "weather", **fields})
 
 
+def response(**fields: Any) -> Case:
+    return Case(RESPONSES, {"model": MODEL, "input": "How are you?", "seed": 1, "max_output_tokens": 16, **fields})
+
+
 _SAMPLING: list[dict[str, Any]] = [
     {"temperature": 0}, {"temperature": 2}, {"temperature": None}, {"top_p": 0.1}, {"top_p": 1},
     {"frequency_penalty": -2}, {"frequency_penalty": 2}, {"presence_penalty": 2}, {"seed": 0}, {"seed": -1},
@@ -111,6 +116,34 @@ _EMBED: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+_TOOL = {"type": "function", "name": "get_weather", "parameters": CITY, "strict": True}
+_BARE = {"type": "function", "name": "stop_all", "parameters": None, "strict": None}
+_FORMAT = {"format": {"type": "json_schema", "name": "person", "schema": CITY, "strict": True}}
+_ITEMS = [
+    {"role": "developer", "content": "Be brief."},
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Weather in Paris?"}]},
+    {"type": "reasoning", "id": "rs_1", "summary": []},
+    {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+     "content": [{"type": "output_text", "text": "One moment.", "annotations": []}]},
+    {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city":"Paris"}'},
+    {"type": "function_call", "call_id": "c2", "name": "stop_all", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c1", "output": "clear"},
+    {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "done"}]},
+]  # fmt: skip
+_RESPONSES: list[dict[str, Any]] = [
+    {}, {"input": _ITEMS}, {"input": _ITEMS, "tools": [_TOOL]}, {"instructions": "Be brief."}, {"store": False},
+    {"store": True}, {"metadata": {"a": "b"}}, {"truncation": "auto"}, {"user": "u"}, {"service_tier": "flex"},
+    {"temperature": 0}, {"top_p": 0.5}, {"parallel_tool_calls": False}, {"text": {"format": {"type": "text"}}},
+    {"text": {"verbosity": "low"}}, {"text": {"format": {"type": "json_object"}}}, {"reasoning": {"effort": "low"}},
+    {"text": _FORMAT, "max_output_tokens": 60}, {"include": ["message.output_text.logprobs"]},
+    {"include": ["reasoning.encrypted_content"]}, {"top_logprobs": 5}, {"max_tool_calls": 3},
+    {"prompt_cache_key": "k"}, {"safety_identifier": "s"}, {"background": False}, {"text": _FORMAT, "tools": [_BARE]},
+    *({"tools": [_TOOL, _BARE], "tool_choice": choice, "max_output_tokens": 40} for choice in (
+        "none", "auto", "required", {"type": "function", "name": "stop_all"},
+        {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "get_weather"}]})),
+]  # fmt: skip
+
+
 def valid_cases() -> Iterator[Case]:
     """Requests that must be answered."""
     streams: list[dict[str, Any]] = [{}, {"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}]
@@ -124,6 +157,8 @@ def valid_cases() -> Iterator[Case]:
     for stream, fields in product(streams, [*_TEXT, *_SAMPLING]):
         yield text(**{**fields, **stream})
     yield text(best_of=3, n=2)
+    for stream, fields in product(({}, {"stream": True}), _RESPONSES):
+        yield response(**fields, **stream)
     for fields in _EMBED:
         yield embed(**fields)
 
@@ -187,11 +222,19 @@ def mistaken_cases() -> Iterator[Case]:
         ("dimensions", 0), ("encoding_format", "int8"), ("model", MODEL),
     ]:  # fmt: skip
         yield Case(EMBED, embed(**{name: value}).body, 400, name)
-    for path in (CHAT, TEXT, EMBED):
+    for name, value in [
+        ("input", [{"role": "robot", "content": "x"}]), ("input", 5), ("temperature", 3), ("tools", {}),
+        ("tools", [{"type": "web_search"}]), ("text", {"format": {"type": "xml"}}), ("include", ["all"]),
+        ("max_output_tokens", 0), ("previous_response_id", 5), ("background", True), ("truncation", "some"),
+        ("tool_choice", "required"), ("metadata", {"a": 5}), ("top_logprobs", 21), ("stream", "yes"),
+    ]:  # fmt: skip
+        yield Case(RESPONSES, response(**{name: value}).body, 400, name)
+    yield Case(RESPONSES, response(previous_response_id="resp_none").body, 404, "previous_response_id")
+    for path in (CHAT, TEXT, EMBED, RESPONSES):
         yield Case(path, {}, 400, "model")
         yield Case(path, [], 400)
         yield Case(path, b"{", 400)
         yield Case(path, b"", 400)
         yield Case(path, b"\xff", 400)
         yield Case(path, b" " * (9 * 1024 * 1024), 413)
-        yield Case(path + "/x", {}, 404)
+        yield Case(path + "/x/y", {}, 404)

@@ -12,16 +12,38 @@ import pytest
 
 from tests.conftest import running_server
 from tests.contract.document import DOCUMENT, Document, sample, whole_document
-from tests.contract.matrix import CHAT, EMBED, TEXT, Case, mistaken_cases, valid_cases
+from tests.contract.matrix import CHAT, EMBED, RESPONSES, TEXT, Case, mistaken_cases, valid_cases
 from tests.embedding_models import write_bert
 
 WHOLE = {
     CHAT: "CreateChatCompletionResponse",
     TEXT: "CreateCompletionResponse",
     EMBED: "CreateEmbeddingResponse",
+    RESPONSES: "Response",
 }
 CHUNK = {CHAT: "CreateChatCompletionStreamResponse", TEXT: "CreateCompletionResponse"}
-REQUEST = {CHAT: "CreateChatCompletionRequest", TEXT: "CreateCompletionRequest", EMBED: "CreateEmbeddingRequest"}
+REQUEST = {
+    CHAT: "CreateChatCompletionRequest",
+    TEXT: "CreateCompletionRequest",
+    EMBED: "CreateEmbeddingRequest",
+    RESPONSES: "CreateResponse",
+}
+
+
+_EVENT = {
+    "response.created": "ResponseCreatedEvent",
+    "response.in_progress": "ResponseInProgressEvent",
+    "response.completed": "ResponseCompletedEvent",
+    "response.incomplete": "ResponseIncompleteEvent",
+    "response.output_item.added": "ResponseOutputItemAddedEvent",
+    "response.output_item.done": "ResponseOutputItemDoneEvent",
+    "response.content_part.added": "ResponseContentPartAddedEvent",
+    "response.content_part.done": "ResponseContentPartDoneEvent",
+    "response.output_text.delta": "ResponseTextDeltaEvent",
+    "response.output_text.done": "ResponseTextDoneEvent",
+    "response.function_call_arguments.delta": "ResponseFunctionCallArgumentsDeltaEvent",
+    "response.function_call_arguments.done": "ResponseFunctionCallArgumentsDoneEvent",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +94,26 @@ def test_the_lists_of_models_are_as_openai_describes_them(url: str, document: Do
     assert (missing.status_code, document.fault("ErrorResponse", missing.json())) == (404, None)
 
 
+def test_stored_responses_and_their_items_are_as_openai_describes_them(url: str, document: Document) -> None:
+    if "ResponseItemList" not in document.names:
+        pytest.skip(f"{DOCUMENT.name} is absent, and the sample has no responses")
+    case = next(c for c in valid_cases() if c.path == RESPONSES and isinstance(c.body["input"], list))
+    made = httpx.post(url + RESPONSES, json=case.body, timeout=60).json()
+    place = f"{url}{RESPONSES}/{made['id']}"
+    assert document.fault("Response", httpx.get(place).json()) is None
+    assert document.fault("ResponseItemList", httpx.get(f"{place}/input_items").json()) is None
+    for item in httpx.get(f"{place}/input_items").json()["data"]:
+        assert document.fault("ItemResource", item) is None
+    assert httpx.delete(place).status_code == 200
+    for gone in (
+        httpx.get(place),
+        httpx.delete(place),
+        httpx.get(f"{place}/input_items"),
+        httpx.post(f"{place}/cancel"),
+    ):
+        assert (gone.status_code, document.fault("ErrorResponse", gone.json())) == (404, None)
+
+
 def test_a_violation_would_be_seen(document: Document) -> None:
     assert document.fault("ErrorResponse", {"error": {"message": "m", "type": "t", "param": None}})
     assert document.fault("CreateCompletionResponse", {"id": "x"})
@@ -79,9 +121,10 @@ def test_a_violation_would_be_seen(document: Document) -> None:
 
 def judged(url: str, cases: list[Case], document: Document) -> list[str]:
     """What is wrong with the answers, eight asked at a time."""
+    cases = [case for case in cases if case.status != 200 or WHOLE[case.path] in document.names]
     with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda case: _send(client, case), cases))
-    faults = []
+    faults: list[str] = []
     for case, answer in zip(cases, answers, strict=True):
         faults += [f"{case}: {fault}" for fault in _faults(case, answer, document)]
     return faults
@@ -102,7 +145,8 @@ def _faults(case: Case, answer: httpx.Response, document: Document) -> Iterator[
         if case.param and not str(error["error"]["param"]).startswith(case.param):
             yield f"names {error['error']['param']}, not {case.param}"
     elif case.is_streamed:
-        yield from _stream_faults(case, answer.text, document)
+        faults = _event_faults if case.path == RESPONSES else _stream_faults
+        yield from faults(case, answer.text, document)
     else:
         yield from _told(document.fault(WHOLE[case.path], _with_floats(answer.json())))
 
@@ -125,6 +169,17 @@ def _stream_faults(case: Case, text: str, document: Document) -> Iterator[str]:
     if (chunks[-1]["choices"] == []) != wants_usage or bool(chunks[-1].get("usage")) != wants_usage:
         yield "usage does not come last, or unasked"
     yield from _call_faults(chunks)
+
+
+def _event_faults(_: Case, text: str, document: Document) -> Iterator[str]:
+    """The Responses API's streams."""
+    blocks = [block for block in text.split("\n\n")[:-1] if not block.startswith(":")]
+    events = [json.loads(block.split("\n")[1].removeprefix("data: ")) for block in blocks]
+    for event in events:
+        yield from _told(document.fault("ResponseStreamEvent", event))
+        yield from _told(document.fault(_EVENT[event["type"]], event))
+    if [event["sequence_number"] for event in events] != list(range(len(events))):
+        yield "events are not numbered one by one"
 
 
 def _call_faults(chunks: list[Any]) -> Iterator[str]:

@@ -1,0 +1,169 @@
+"""A chat completion's deltas as the Responses API's events, in OpenAI's order, and the response they add up to.
+
+Every item is opened, filled and closed: `output_item.added`, for a text `content_part.added`, deltas, `….done` in the
+reverse order. A call cut short is closed as incomplete and is no part of the response's output.
+Source: https://platform.openai.com/docs/api-reference/responses-streaming.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.api.completion import ChoiceEvent, ChoiceFinished, new_id
+from server.api.response_items import new_item_id
+from server.api.response_objects import (
+    Json,
+    Status,
+    call_item,
+    message_item,
+    text_part,
+    usage_object,
+)
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
+from server.engine.types import TokenLogprob
+
+
+@dataclass(slots=True)
+class _Text:
+    """A message that is being said."""
+
+    id: str = field(default_factory=lambda: new_item_id("message"))
+    text: str = ""
+    logprobs: list[Json] = field(default_factory=list)
+
+    def item(self, status: Status) -> Json:
+        return message_item(self.id, status, [text_part(self.text, self.logprobs)])
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that is being written."""
+
+    name: str
+    id: str = field(default_factory=lambda: new_item_id("function_call"))
+    call_id: str = field(default_factory=lambda: new_id("call"))
+    arguments: str = ""
+
+    def item(self, status: Status) -> Json:
+        return call_item(self.id, status, self.call_id, self.name, self.arguments)
+
+
+class ResponseEvents:
+    """Feed it a choice's events; it gives those of the response, numbered."""
+
+    def __init__(self, response: Json, describe: Callable[[TokenLogprob], Json] | None) -> None:
+        """`response`: as it begins, and here it grows. `describe`: tells a log probability, if they are wanted."""
+        self.response = response
+        self._describe = describe
+        self._number = 0
+        self._open: _Text | _Call | None = None
+        self._place = 0
+        """`output_index` of the item that is open, or of the next."""
+        self._untold: list[Json] = []
+        """Log probabilities of tokens whose text has not come yet."""
+
+    def begin(self) -> Iterator[Json]:
+        yield self._event("response.created", response=self._snapshot())
+        yield self._event("response.in_progress", response=self._snapshot())
+
+    def feed(self, event: ChoiceEvent) -> Iterator[Json]:
+        match event:
+            case TokenLogprob() if self._describe is not None:
+                self._untold.append(self._describe(event))
+            case ContentDelta(text):
+                yield from self._say(text)
+            case CallStart(_, name):
+                yield from self._begin_call(name)
+            case CallDelta(_, arguments):
+                yield from self._argue(arguments)
+            case CallEnd():
+                yield from self._close("completed")
+            case ChoiceFinished(reason, usage):
+                yield from self._finish("incomplete" if reason == "length" else "completed")
+                self.response["usage"] = usage_object(usage)
+
+    def end(self) -> Iterator[Json]:
+        """The last event: the whole response."""
+        yield self._event(f"response.{self.response['status']}", response=self._snapshot())
+
+    def fail(self, code: str, message: str) -> Iterator[Json]:
+        """The last event, if the answer breaks off."""
+        self.response |= {"status": "failed", "error": {"code": code, "message": message}}
+        yield self._event("response.failed", response=self._snapshot())
+
+    def _say(self, text: str) -> Iterator[Json]:
+        if not isinstance(self._open, _Text):
+            self._open = _Text()
+            yield self._item_event("added", self._open.item("in_progress") | {"content": []})
+            yield self._part_event("added", text_part("", []))
+        told, self._untold = self._untold, []
+        self._open.text += text
+        self._open.logprobs += told
+        yield self._text_event("delta", delta=text, logprobs=told)
+
+    def _begin_call(self, name: str) -> Iterator[Json]:
+        yield from self._close("completed")
+        self._open = _Call(name)
+        yield self._item_event("added", self._open.item("in_progress"))
+
+    def _argue(self, arguments: str) -> Iterator[Json]:
+        if isinstance(self._open, _Call):
+            self._open.arguments += arguments
+            yield self._call_event("delta", delta=arguments)
+
+    def _finish(self, status: Status) -> Iterator[Json]:
+        if self._open is None and not self.response["output"]:
+            yield from self._say("")  # an answer of no words is a message all the same
+        yield from self._close(status)
+        reason = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        completed = int(time.time()) if status == "completed" else None
+        self.response |= {"status": status, "incomplete_details": reason, "completed_at": completed}
+
+    def _close(self, status: Status) -> Iterator[Json]:
+        """End the item that is open, if there is one."""
+        match self._open:
+            case _Text() as text:
+                text.logprobs += self._untold
+                yield self._text_event("done", text=text.text, logprobs=text.logprobs)
+                yield self._part_event("done", text_part(text.text, text.logprobs))
+            case _Call() as call:
+                if status == "completed":
+                    yield self._call_event("done", name=call.name, arguments=call.arguments)
+        self._untold = []
+        if self._open is None:
+            return
+        item = self._open.item(status)
+        yield self._item_event("done", item)
+        if isinstance(self._open, _Text) or status == "completed":
+            self.response["output"].append(item)
+        self._open = None
+        self._place += 1
+
+    def _item_event(self, what: str, item: Json) -> Json:
+        return self._event(f"response.output_item.{what}", output_index=self._place, item=item)
+
+    def _part_event(self, what: str, part: Json) -> Json:
+        return self._event(f"response.content_part.{what}", **self._where, content_index=0, part=part)
+
+    def _text_event(self, what: str, **fields: Any) -> Json:
+        return self._event(f"response.output_text.{what}", **self._where, content_index=0, **fields)
+
+    def _call_event(self, what: str, **fields: Any) -> Json:
+        return self._event(f"response.function_call_arguments.{what}", **self._where, **fields)
+
+    @property
+    def _where(self) -> Json:
+        return {"item_id": self._open.id if self._open else "", "output_index": self._place}
+
+    def _event(self, kind: str, **fields: Any) -> Json:
+        number, self._number = self._number, self._number + 1
+        return {"type": kind, "sequence_number": number, **fields}
+
+    def _snapshot(self) -> Json:
+        return {**self.response, "output": list(self.response["output"])}
+
+
+def new_response_id() -> str:
+    return f"resp_{uuid.uuid4().hex}"
