@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from server import __version__
-from server.api import embeddings, errors, response_routes, routes, text_routes
+from server.api import embeddings, errors, inspection, response_routes, routes, text_routes
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(embeddings.router)
     app.include_router(text_routes.router)
     app.include_router(response_routes.router)
+    app.include_router(inspection.router)
     return app
 
 
