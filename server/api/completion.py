@@ -14,7 +14,7 @@ from typing import Literal
 
 from server.api.services import Services
 from server.chat.conversation import Prepared
-from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
 from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
@@ -52,6 +52,7 @@ class Answer:
     """A finished choice."""
 
     content: str = ""
+    reasoning: str = ""
     calls: list[Call] = field(default_factory=list)
     reason: WireReason = "stop"
     usage: Usage = NO_USAGE
@@ -61,6 +62,8 @@ class Answer:
         match event:
             case ContentDelta(text):
                 self.content += text
+            case ReasoningDelta(text):
+                self.reasoning += text
             case CallStart(_, name):
                 self.calls.append(Call(new_id("call"), name))
             case CallDelta(index, arguments):

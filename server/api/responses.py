@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.api.completion import Answer, Call, ChoiceEvent, ChoiceFinished, Completion, new_id
-from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, ReasoningDelta
 from server.engine.types import TokenLogprob, Usage
 
 Json = dict[str, Any]
@@ -72,6 +72,8 @@ class ChunkWriter:
         match event:
             case ContentDelta(text):
                 return self._chunk(index, {"content": text})
+            case ReasoningDelta(text):
+                return self._chunk(index, {"reasoning_content": text})
             case CallStart(number, name):
                 function = {"name": name, "arguments": ""}
                 call = {"index": number, "id": new_id("call"), "type": "function", "function": function}
@@ -119,6 +121,8 @@ def _choice(completion: Completion, index: int, answer: Answer) -> Json:
         "refusal": None,
         "annotations": [],
     }
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
     if answer.calls:
         message["tool_calls"] = [_call(call) for call in answer.calls]
     logprobs = logprobs_object(completion, answer.logprobs)

@@ -5,16 +5,17 @@ the grammar from the first token, so that no prose can come before the call. A r
 first token too; together with tools the answer is either calls or a text in that format.
 """
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
 import grammars
-from grammars import Fragment, GrammarError, Node, Report
+from grammars import Fragment, GrammarError, Node, Report, UnsupportedSchema
+from server.chat.answer_form import AnswerForm, CallsAt
 from server.chat.dialect import Dialect
 from server.chat.messages import Tool
 from server.chat.request import CALLS_AT_ONCE, ChatRequest, ResponseFormat
+from server.chat.thinking import ThinksAt
 from server.engine.types import Constraint
 
 _CACHED = 256
@@ -36,6 +37,8 @@ class AnswerGrammar:
     constraint: Constraint | None
     widened: tuple[tuple[str, Report], ...] = ()
     """Name of the tool, or `response_format`, with its report: these are to be validated after decoding."""
+    calls_at: CallsAt = "nowhere"
+    """Where a call may begin in what follows the reasoning."""
 
 
 class AnswerGrammars:
@@ -46,64 +49,54 @@ class AnswerGrammars:
         self._cache: OrderedDict[str, AnswerGrammar] = OrderedDict()
         self._lock = Lock()
 
-    def build(self, request: ChatRequest) -> AnswerGrammar:
-        """Raises: SchemaError."""
+    def build(self, request: ChatRequest, thinks: ThinksAt = "never") -> AnswerGrammar:
+        """`thinks`: where the prompt leaves the answer. Raises: SchemaError."""
         if not request.is_constrained:
-            return AnswerGrammar(None)
-        key = _key(request)
+            return AnswerGrammar(None, calls_at="anywhere" if request.callable_tools else "nowhere")
+        key = _key(request, thinks)
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-        answer = self._build(request)
+        answer = self._build(request, thinks)
         with self._lock:
             self._cache[key] = answer
             while len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
         return answer
 
-    def _build(self, request: ChatRequest) -> AnswerGrammar:
-        tools = request.callable_tools
-        fragments = {tool.name: _tool_fragment(tool, request, self._dialect) for tool in tools}
-        calls = self._calls(fragments, parallel=request.parallel_tool_calls) if tools else None
+    def _build(self, request: ChatRequest, thinks: ThinksAt) -> AnswerGrammar:
+        fragments = {tool.name: _tool_fragment(tool, request, self._dialect) for tool in request.callable_tools}
         text = _format_fragment(request.response_format)
         reports = {name: fragment.report for name, fragment in fragments.items()}
         if text is not None:
             reports["response_format"] = text.report
         widened = tuple((name, report) for name, report in reports.items() if report.widened)
-        constraint = None
-        if calls is not None and (request.tool_choice.mode == "required" or text is None):
-            is_lazy = request.tool_choice.mode == "auto"
-            constraint = _constraint(calls, self._dialect.trigger if is_lazy else None, "tools")
-        elif text is not None:
-            node = text.node if calls is None else grammars.choice(calls, text.node)
-            constraint = _constraint(node, None, "response_format")
-        return AnswerGrammar(constraint, widened)
-
-    def _calls(self, fragments: dict[str, Fragment], *, parallel: bool) -> Node:
-        """One call or several, one after the other, then the end of the turn."""
-        dialect = self._dialect
-        bodies = [
-            grammars.sequence(grammars.literal(_quoted(name) + dialect.middle), fragment.node)
-            for name, fragment in fragments.items()
-        ]
-        call = grammars.sequence(
-            grammars.literal(dialect.prefix), grammars.choice(*bodies), grammars.literal(dialect.suffix)
+        form = AnswerForm(
+            self._dialect,
+            {name: fragment.node for name, fragment in fragments.items()},
+            CALLS_AT_ONCE if request.parallel_tool_calls else 1,
+            None if text is None else text.node,
+            thinks,
         )
-        if not parallel:
-            return call
-        more = grammars.sequence(grammars.literal(dialect.separator), call)
-        return grammars.sequence(call, grammars.repeat(more, 0, CALLS_AT_ONCE - 1))
+        rule = form.required() if request.tool_choice.mode == "required" and fragments else form.allowed()
+        if rule is None:
+            return AnswerGrammar(None, widened)
+        constraint = _constraint(rule.node, rule.trigger, "tools" if text is None else "response_format")
+        return AnswerGrammar(constraint, widened, rule.calls_at)
 
 
 def _tool_fragment(tool: Tool, request: ChatRequest, dialect: Dialect) -> Fragment:
     """Arguments are an object whatever the schema forgets to say, with no keys but those it lists."""
     index = request.tools.index(tool)
+    if not dialect.spells(tool.name):
+        reason = f"a call to {tool.name!r} can't be told from others as this model writes calls"
+        raise SchemaError(f"tools[{index}].function.name", UnsupportedSchema("name", "", reason))
     schema = {"type": "object", **tool.parameters}
     if not tool.parameters.get("properties") and "additionalProperties" not in schema and set(schema) == {"type"}:
         schema["additionalProperties"] = False
     try:
-        return grammars.compile_schema(schema, strict=tool.strict, spacing=dialect.spacing, closed=True, openapi=True)
+        return dialect.arguments.compile(schema, strict=tool.strict)
     except GrammarError as error:
         raise SchemaError(f"tools[{index}].function.parameters", error) from error
 
@@ -128,15 +121,11 @@ def _constraint(node: Node, trigger: str | None, param: str) -> Constraint:
         raise SchemaError(param, error) from error
 
 
-def _quoted(name: str) -> str:
-    return json.dumps(name, ensure_ascii=False)
-
-
-def _key(request: ChatRequest) -> str:
+def _key(request: ChatRequest, thinks: ThinksAt) -> str:
     tools = [[tool.name, dict(tool.parameters), tool.strict] for tool in request.tools]
     wanted = request.response_format
     schema = wanted.schema if isinstance(wanted.schema, bool) else dict(wanted.schema)
     choice = request.tool_choice
     return grammars.content_hash(
-        tools, choice.mode, choice.names, request.parallel_tool_calls, wanted.kind, schema, wanted.strict
+        tools, choice.mode, choice.names, request.parallel_tool_calls, wanted.kind, schema, wanted.strict, thinks
     )

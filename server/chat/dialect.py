@@ -1,135 +1,188 @@
-"""How THIS model writes a tool call, read off from its own chat template.
+"""How one model writes tool calls: the texts around a call's name and arguments, and how it marks reasoning.
 
-The template is rendered with probes (a call with a sentinel name and arguments, two calls, a plain answer) and the
-text around the sentinels is the dialect: what comes before the name, between name and arguments, after them, between
-two calls, and whether JSON has blanks. A template that shows no tools, or writes calls in a way probing can't read,
-gets the generic dialect: tools are listed in the system text and calls are written as Hermes models do
-(https://huggingface.co/NousResearch/Hermes-2-Pro-Llama-3-8B), so that tools are never dropped silently.
+A turn of calls reads: begin, name, middle, arguments, suffix; for each further call `next`, name, middle, arguments,
+suffix; then end. All but the arguments are forms: literal text with holes for what changes from call to call.
+`server/chat/derivation.py` reads a dialect off a template, `server/chat/named.py` knows those that can't be read off.
 """
 
+import hashlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
 
-from grammars import Spacing
-from server.chat.messages import Message, Tool, ToolCall
-from server.chat.template import ChatTemplate, TemplateError
+import grammars
+from grammars import Node, Spacing
+from grammars.tree import chars
+from server.chat.arguments import Arguments, JsonArguments, Parameters, Schema
+from server.chat.messages import ToolCall
 
-_NAME, _OTHER_NAME = "trammel_probe_one", "trammel_probe_two"
-_ARGUMENTS = {"probe_key": "probe_value", "probe_number": 7}
-_CONTENT = "trammel probe content"
-_ID = "call00001"
-_USER = Message("user", "trammel probe question")
+
+class Hole(Enum):
+    """What changes from call to call."""
+
+    NAME = "name"
+    ID = "id"
+    INDEX = "index"
+
+
+Form = tuple[str | Hole, ...]
+Origin = Literal["derived", "named", "generic"]
+ID_LENGTH = 9
+"""Mistral's templates refuse ids of any other length, and no other family minds."""
+_TAG = re.compile(r"<[^<>]+>|\[[A-Z_]+\]")
+_NO_SCHEMA: Schema = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The marks around what a model thinks before it answers."""
+
+    begin: str
+    end: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The text of a call is: prefix, the name as a JSON string, middle, the arguments as JSON, suffix."""
+    """The texts of a turn of calls."""
 
-    prefix: str
-    middle: str
-    suffix: str
-    separator: str
-    """Between two calls."""
-    spacing: Spacing
-    is_generic: bool = False
-    """The template can't show tools: they are put into the system text and calls into the content."""
+    begin: Form
+    """Before the first name."""
+    middle: Form
+    """Between a name and its arguments; it may hold the name again."""
+    suffix: Form
+    """After a call's arguments."""
+    next: Form | None
+    """After a suffix, before the next name. None: one call in a turn and no more."""
+    end: Form
+    """After the last suffix."""
+    arguments: Arguments
+    has_quoted_name: bool = True
+    """Names are JSON strings."""
+    first_index: int = 0
+    reasoning: Reasoning | None = None
+    origin: Origin = "derived"
+    name: str = ""
+    """Of a named dialect."""
+    tools_variable: str = "tools"
+    """The template's variable that lists tools; empty if it has none: then they are put into the system text."""
+    shows_calls: bool = True
+    """The template writes the calls of earlier turns; if not, they are put into the content."""
+    shows_results: bool = True
+    """The template shows messages of the role `tool`; if not, results are a user's words."""
+    has_argument_texts: bool = False
+    """The template wants arguments as JSON text, not as an object."""
+    hides_ids: bool = False
+    """The template must not see calls' ids, because it would write them where the model does not."""
+    instruction: str = ""
+    """What the system text must say for the model to write calls this way."""
+    is_first: bool = False
+    """Calls can't be told from text but by their place: they begin an answer or there are none."""
+    text_begin: str = ""
+    """What an answer that is no call begins with."""
+
+    @property
+    def is_generic(self) -> bool:
+        return self.origin == "generic"
 
     @property
     def trigger(self) -> str:
-        """The text that begins a call and nothing else: the prefix up to its JSON."""
-        return self.prefix.split("{", 1)[0].strip()
+        """The text that begins a call and nothing else: what comes before its JSON, or all before the name."""
+        text = literal_start(self.begin)
+        tag = _TAG.match(text)
+        return tag[0] if tag else text.split("{", 1)[0].rstrip() or text.rstrip()
 
-    def write(self, calls: tuple[ToolCall, ...]) -> str:
-        """Calls as the model would write them; `arguments` must be JSON."""
-        texts = [
-            self.prefix + _json(call.name, self.spacing) + self.middle
-            + _json(json.loads(call.arguments), self.spacing) + self.suffix
-            for call in calls
-        ]  # fmt: skip
-        return self.separator.join(texts)
+    @property
+    def after_name(self) -> tuple[str, ...]:
+        """The texts one of which follows a name: what the middle begins with, or the arguments, or what ends them."""
+        if self.middle:
+            return (literal_start(self.middle),)
+        return (self.arguments.open, self.after_arguments) if isinstance(self.arguments, Parameters) else ("{",)
+
+    @property
+    def after_arguments(self) -> str:
+        return literal_start(self.suffix or self.end)
+
+    def write(self, calls: tuple[ToolCall, ...], schemas: Mapping[str, Schema] | None = None) -> str:
+        """Calls as the model would write them; `arguments` must be JSON. `schemas`: tools' parameters by name."""
+        texts = []
+        for number, call in enumerate(calls):
+            start = self.begin if number == 0 else self.next or ()
+            schema = (schemas or {}).get(call.name, _NO_SCHEMA)
+            texts += [self._fill(start, call, number), self._name(call.name), self._fill(self.middle, call, number)]
+            texts += [self.arguments.write(json.loads(call.arguments), schema), self._fill(self.suffix, call, number)]
+        return "".join(texts) + "".join(part for part in self.end if isinstance(part, str)) if calls else ""
+
+    def spells(self, name: str) -> bool:
+        """Whether a call can be told to have this name."""
+        if self.text_begin and (name + "".join(self.after_name)).startswith(self.text_begin):
+            return False
+        return self.has_quoted_name or not any(mark in name + mark[:-1] for mark in self.after_name)
+
+    def calls_node(self, tools: dict[str, Node], most: int, *, after_trigger: bool = False) -> Node:
+        """The grammar of one to `most` calls; `tools`: names, which `spells` holds of, to their arguments' grammars.
+
+        `after_trigger`: without the trigger at its beginning.
+        """
+        begin = (literal_start(self.begin).removeprefix(self.trigger), *self.begin[1:]) if after_trigger else self.begin
+        bodies = grammars.choice(
+            *(
+                grammars.sequence(grammars.literal(self._name(name)), self._node(self.middle, name), arguments)
+                for name, arguments in tools.items()
+            )
+        )
+        suffix = self._node(self.suffix)
+        calls = grammars.sequence(self._node(begin), bodies, suffix)
+        if self.next is not None and most > 1:
+            more = grammars.sequence(self._node(self.next), bodies, suffix)
+            calls = grammars.sequence(calls, grammars.repeat(more, 0, most - 1))
+        return grammars.sequence(calls, self._node(self.end))
+
+    def _name(self, name: str) -> str:
+        return json.dumps(name, ensure_ascii=False) if self.has_quoted_name else name
+
+    def _fill(self, form: Form, call: ToolCall, number: int) -> str:
+        values = {
+            Hole.NAME: call.name,
+            Hole.ID: fitting_id(call.id),
+            Hole.INDEX: str(self.first_index + number),
+        }
+        return "".join(part if isinstance(part, str) else values[part] for part in form)
+
+    def _node(self, form: Form, name: str = "") -> Node:
+        nodes = {
+            Hole.NAME: grammars.literal(name),
+            Hole.ID: grammars.repeat(chars((48, 57), (65, 90), (97, 122)), ID_LENGTH, ID_LENGTH),
+            Hole.INDEX: grammars.repeat(chars((48, 57)), 1, 2),
+        }
+        return grammars.sequence(*(grammars.literal(part) if isinstance(part, str) else nodes[part] for part in form))
 
 
 GENERIC = Dialect(
-    prefix='<tool_call>\n{"name": ',
-    middle=', "arguments": ',
-    suffix="}\n</tool_call>",
-    separator="\n",
-    spacing=Spacing.SPACED,
-    is_generic=True,
+    begin=('<tool_call>\n{"name": ',),
+    middle=(', "arguments": ',),
+    suffix=("}\n</tool_call>",),
+    next=('\n<tool_call>\n{"name": ',),
+    end=(),
+    arguments=JsonArguments(Spacing.SPACED),
+    origin="generic",
+    name="hermes",
+    tools_variable="",
+    shows_calls=False,
+    shows_results=False,
 )
+"""Tools are listed in the system text and calls are written as Hermes models do
+(https://huggingface.co/NousResearch/Hermes-2-Pro-Llama-3-8B), so that tools are never dropped silently."""
 
 
-def derive(template: ChatTemplate) -> Dialect:
-    """The dialect of a template; GENERIC if it shows no tools or its calls can't be read off."""
-    try:
-        return _derive(template) if _shows_tools(template) else GENERIC
-    except (TemplateError, _UnreadableError):
-        return GENERIC
+def literal_start(form: Form) -> str:
+    return form[0] if form and isinstance(form[0], str) else ""
 
 
-class _UnreadableError(Exception):
-    """The probes' text has no form we know."""
-
-
-def _shows_tools(template: ChatTemplate) -> bool:
-    tool = Tool(_NAME, {"type": "object", "properties": {}}, "A probe.")
-    return _NAME in template.render([_USER], [tool])
-
-
-def _derive(template: ChatTemplate) -> Dialect:
-    one = _calls_text(template, _NAME)
-    quoted = f'"{_NAME}"'
-    if one.count(quoted) != 1:
-        raise _UnreadableError
-    prefix, rest = one.split(quoted)
-    for spacing in (Spacing.COMPACT, Spacing.SPACED):
-        arguments = _json(_ARGUMENTS, spacing)
-        if rest.count(arguments) == 1:
-            break
-    else:
-        raise _UnreadableError
-    middle, suffix = rest.split(arguments)
-    if _ID in prefix + middle + suffix:  # an id in every call would be written as a constant
-        raise _UnreadableError
-    dialect = Dialect(prefix.lstrip(), middle, suffix, "", spacing)
-    if not dialect.trigger or not suffix:
-        raise _UnreadableError
-    return Dialect(dialect.prefix, middle, suffix, _separator(template, dialect), spacing)
-
-
-def _separator(template: ChatTemplate, dialect: Dialect) -> str:
-    two = _calls_text(template, _NAME, _OTHER_NAME).lstrip()
-    first = dialect.write((ToolCall(_NAME, json.dumps(_ARGUMENTS)),))
-    second = dialect.write((ToolCall(_OTHER_NAME, json.dumps(_ARGUMENTS)),))
-    if not (two.startswith(first) and two.endswith(second)):
-        raise _UnreadableError
-    return two[len(first) : len(two) - len(second)]
-
-
-def _calls_text(template: ChatTemplate, *names: str) -> str:
-    """What an assistant's turn of calls looks like between the generation prompt and the end of the turn."""
-    calls = tuple(ToolCall(name, json.dumps(_ARGUMENTS), _ID) for name in names)
-    tools = [Tool(name, {"type": "object", "properties": {}}, "A probe.") for name in names]
-    begin = template.render([_USER], tools)
-    plain = template.render([_USER, Message("assistant", _CONTENT)], tools, add_generation_prompt=False)
-    turn = template.render([_USER, Message("assistant", None, calls)], tools, add_generation_prompt=False)
-    if _CONTENT not in plain:
-        raise _UnreadableError
-    header, end = plain.split(_CONTENT, 1)
-    begin = _longest_start(turn, begin, header)
-    if not (end and turn.endswith(end)):
-        raise _UnreadableError
-    return turn[len(begin) : len(turn) - len(end)]
-
-
-def _longest_start(text: str, *starts: str) -> str:
-    """The longest of `starts`, or of them without their last white space, that `text` begins with."""
-    candidates = [form for start in starts for form in (start, start.rstrip()) if form and text.startswith(form)]
-    if not candidates:
-        raise _UnreadableError
-    return max(candidates, key=len)
-
-
-def _json(value: object, spacing: Spacing) -> str:
-    separators = (", ", ": ") if spacing is Spacing.SPACED else (",", ":")
-    return json.dumps(value, ensure_ascii=False, separators=separators)
+def fitting_id(given: str) -> str:
+    """An id as the grammar admits it: the client's own, or one made of it."""
+    if len(given) == ID_LENGTH and given.isascii() and given.isalnum():
+        return given
+    return hashlib.sha256(given.encode()).hexdigest()[:ID_LENGTH]

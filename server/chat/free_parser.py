@@ -7,16 +7,26 @@ out as written, JSON or not: to find out is the client's purpose.
 
 import json
 import re
+from collections.abc import Mapping
 
-from server.chat.dialect import Dialect
-from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta
+from server.chat.argument_reader import reader_of
+from server.chat.arguments import JsonArguments, Schema
+from server.chat.dialect import ID_LENGTH, Dialect, Form, Hole
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
+from server.chat.thinking import ThinkingReader, ThinksAt
+
+_HOLES = {Hole.NAME: r".*?", Hole.ID: rf"\w{{{ID_LENGTH}}}", Hole.INDEX: r"\d+"}
 
 
 class FreeParser:
     """Same use as `AnswerParser`; all deltas come from `finish`."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(
+        self, dialect: Dialect, schemas: Mapping[str, Schema] | None = None, thinks: ThinksAt = "never"
+    ) -> None:
         self._dialect = dialect
+        self._schemas = schemas or {}
+        self._thinks = thinks
         self._text = ""
         self.calls = 0
 
@@ -25,32 +35,71 @@ class FreeParser:
         return []
 
     def finish(self) -> list[Delta]:
-        pieces = self._text.split(self._dialect.trigger)
-        content, calls = pieces[0], []
-        for piece in pieces[1:]:
-            call = self._read(self._dialect.trigger + piece)
-            if call is None:
-                content += self._dialect.trigger + piece
-            else:
-                calls.append(call)
-        deltas: list[Delta] = [ContentDelta(content.rstrip())] if content.strip() else []
+        deltas, text = self._split_thought(self._text)
+        text = text.removeprefix(self._dialect.text_begin)
+        content, calls, position = "", list[tuple[str, str]](), 0
+        pattern = self._pattern()
+        while match := pattern.search(text, position):
+            call = self._call(match["name"], match["arguments"])
+            end = match.end() if call else match.start() + 1
+            content += text[position : match.start() if call else end]
+            calls += [call] if call else []
+            position = end
+        content = (content + text[position:]).rstrip()
+        if calls and self._dialect.end:
+            content = re.sub(_pattern_of(self._dialect.end) + "$", "", content).rstrip()
+        deltas += [ContentDelta(content)] if content else []
         for index, (name, arguments) in enumerate(calls):
             deltas += [CallStart(index, name), CallDelta(index, arguments), CallEnd(index)]
         self.calls = len(calls)
         return deltas
 
-    def _read(self, text: str) -> tuple[str, str] | None:
-        """Name and arguments of one call, whatever blanks stand around the dialect's literals."""
+    def _split_thought(self, text: str) -> tuple[list[Delta], str]:
+        if self._dialect.reasoning is None or self._thinks == "never":
+            return [], text
+        reader = ThinkingReader(self._dialect.reasoning, self._thinks)
+        step = reader.read(text)
+        thought, rest = step.thought, text[step.length :]
+        if not step.is_over:
+            held, rest = reader.finish(rest)
+            thought += held
+        return [ReasoningDelta(thought)] * bool(thought), rest.lstrip()
+
+    def _pattern(self) -> re.Pattern[str]:
+        """One call, whatever blanks stand around the dialect's literals."""
         dialect = self._dialect
-        parts = (dialect.prefix, r'("(?:[^"\\]|\\.)*")', dialect.middle, r"(.*?)", dialect.suffix)
-        pattern = "".join(part if index % 2 else _loosely(part) for index, part in enumerate(parts))
-        match = re.match(pattern, text, re.DOTALL)
-        if match is None:
-            return None
+        starts = {form: _pattern_of(form) for form in (dialect.begin, dialect.next or dialect.begin)}
+        name = r'"(?:[^"\\]|\\.)*"' if dialect.has_quoted_name else ".+?"
+        middle, suffix = _pattern_of(dialect.middle), _pattern_of(dialect.suffix or dialect.end)
+        if not dialect.middle:
+            middle = rf"(?={'|'.join(map(re.escape, dialect.after_name))})"
+        last = suffix if dialect.suffix or dialect.end else rf"(?={_pattern_of(dialect.next or ())}|$)"
+        start = "|".join(starts.values())
+        return re.compile(f"(?:{start})(?P<name>{name}){middle}(?P<arguments>.*?){last}", re.DOTALL)
+
+    def _call(self, name: str, arguments: str) -> tuple[str, str] | None:
         try:
-            return str(json.loads(match[1])), match[2].strip()
+            called = str(json.loads(name)) if self._dialect.has_quoted_name else name
         except ValueError:
             return None
+        if isinstance(self._dialect.arguments, JsonArguments):
+            return called, arguments.strip()
+        return called, self._parameters(arguments, self._schemas.get(called, {}))
+
+    def _parameters(self, text: str, schema: Schema) -> str:
+        """As far as they can be read."""
+        end = self._dialect.after_arguments
+        reader, text, read = reader_of(self._dialect.arguments, schema, end), text + end, ""
+        while text:
+            reading = reader.read(text)
+            read, text = read + reading.arguments, text[reading.length :]
+            if reading.is_whole or reading.needs_more:
+                break
+        return read
+
+
+def _pattern_of(form: Form) -> str:
+    return "".join(_loosely(part) if isinstance(part, str) else _HOLES[part] for part in form)
 
 
 def _loosely(literal: str) -> str:

@@ -19,15 +19,18 @@ class ToolCall:
     name: str
     arguments: str
     id: str = ""
+    shown: Any = None
+    """What templates get in the place of the arguments, if a dialect needs something else there."""
 
     def as_template_value(self) -> dict[str, Any]:
         """The call as templates want it: arguments as an object where they are one, else as the text they are."""
         try:
-            arguments: Any = json.loads(self.arguments)
+            arguments: Any = json.loads(self.arguments) if self.shown is None else self.shown
         except ValueError:
             arguments = self.arguments
         function = {"name": self.name, "arguments": arguments}
-        return {"id": self.id, "type": "function", "function": function}
+        identity = {"id": self.id} if self.id else {}
+        return {**identity, "type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning: str | None = None
+    """What the assistant thought before it said this."""
 
     def as_template_value(self) -> dict[str, Any]:
         """The message as a chat template reads it; absent fields are left out, as Hugging Face's callers do."""
@@ -49,6 +54,8 @@ class Message:
             value["tool_call_id"] = self.tool_call_id
         if self.name is not None:
             value["name"] = self.name
+        if self.reasoning is not None:
+            value["reasoning_content"] = self.reasoning
         return value
 
 

@@ -7,7 +7,7 @@ K2). Source of the semantics: transformers `utils/chat_template_utils.py`
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -45,7 +45,16 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     """Jinja's own `tojson` escapes HTML and sorts keys; a prompt wants neither."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys, default=_listed
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    """`tools | map(…) | tojson`, which Hugging Face refuses and llama.cpp reads."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _raise_exception(message: str) -> NoReturn:

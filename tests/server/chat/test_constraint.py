@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from llguidance import LLMatcher
 
+from server.chat.choosing import dialect_of as derive
 from server.chat.constraint import AnswerGrammars, SchemaError
-from server.chat.dialect import GENERIC, derive
+from server.chat.dialect import GENERIC
 from server.chat.messages import Message, Tool
 from server.chat.request import CALLS_AT_ONCE, ChatRequest, ResponseFormat, ToolChoice
 from server.engine.model import Model

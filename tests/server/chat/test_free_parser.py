@@ -2,13 +2,15 @@
 
 import pytest
 
-from server.chat.dialect import derive
+from server.chat.choosing import dialect_of as derive
+from server.chat.dialect import literal_start
 from server.chat.free_parser import FreeParser
 from server.chat.parser import CallDelta, CallStart, ContentDelta, Delta
 
 from .templates import OURS
 
 DIALECT = derive(OURS)
+BEGIN, SUFFIX = literal_start(DIALECT.begin), literal_start(DIALECT.suffix)
 
 
 def parse(text: str) -> list[Delta]:
@@ -24,7 +26,7 @@ def calls_of(text: str) -> list[tuple[str, str]]:
 
 
 def call(name: str, arguments: str) -> str:
-    return f'{DIALECT.prefix}"{name}"{DIALECT.middle}{arguments}{DIALECT.suffix}'
+    return f'{BEGIN}"{name}"{literal_start(DIALECT.middle)}{arguments}{SUFFIX}'
 
 
 def test_well_formed_calls_are_read_in_order() -> None:
@@ -43,7 +45,7 @@ def test_arguments_that_are_no_json_are_handed_out_as_written() -> None:
     assert calls_of(call("f", '{"a": oops}')) == [("f", '{"a": oops}')]
 
 
-@pytest.mark.parametrize("broken", ["", "name: f", DIALECT.suffix, DIALECT.prefix + DIALECT.prefix, '{"a"'])
+@pytest.mark.parametrize("broken", ["", "name: f", SUFFIX, BEGIN + BEGIN, '{"a"'])
 def test_what_is_no_call_stays_content(broken: str) -> None:
     (delta,) = parse(DIALECT.trigger + broken)
     assert isinstance(delta, ContentDelta)

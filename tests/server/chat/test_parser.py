@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.dialect import GENERIC, Dialect, derive
+from server.chat.choosing import dialect_of as derive
+from server.chat.dialect import GENERIC, Dialect
 from server.chat.messages import ToolCall
 from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallsAt, CallStart, ContentDelta, Delta
 

@@ -1,0 +1,102 @@
+"""The dialect of a template: derived if that can be shown to be right, else a named one, else the generic one.
+
+A derived dialect is believed only after a trial: calls with nested, empty and unusual arguments are rendered by the
+template, and the dialect must write the very same text.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from server.chat.arguments import Parameters
+from server.chat.derivation import UnreadableError, derive_calls, derive_reasoning, shows_tools
+from server.chat.dialect import GENERIC, Dialect
+from server.chat.history import History
+from server.chat.messages import Message, Tool, ToolCall
+from server.chat.named import named_dialects
+from server.chat.template import ChatTemplate, TemplateError
+
+_USER = Message("user", "trammel probe question")
+_TRIAL_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "description": "A text."},
+        "number": {"type": "number", "description": "A number."},
+        "is_so": {"type": "boolean", "description": "A flag."},
+        "list": {"type": "array", "items": {"type": "string"}, "description": "A list."},
+        "object": {
+            "type": "object",
+            "properties": {"key": {"type": "string"}},
+            "additionalProperties": {"type": "string"},
+            "description": "An object.",
+        },
+    },
+}
+TRIAL_TOOLS = tuple(Tool(f"trial_{name}", _TRIAL_SCHEMA, "A trial.") for name in ("one", "two"))
+_ARGUMENTS: tuple[dict[str, Any], ...] = (
+    {"text": 'say "x" <b> it\'s\nnew line', "number": 1.5, "is_so": True},
+    {"list": ["a", 'b "c"'], "object": {"key": "value"}},
+    {},
+)
+
+
+def dialect_of(template: ChatTemplate) -> Dialect:
+    """How the template's model calls tools. Never fails: what can't be held gets the generic dialect."""
+    reasoning = derive_reasoning(template)
+    for dialect in _candidates(template):
+        with_marks = replace(dialect, reasoning=dialect.reasoning or reasoning)
+        if holds(template, with_marks):
+            return with_marks
+    return replace(GENERIC, reasoning=reasoning)
+
+
+def _candidates(template: ChatTemplate) -> list[Dialect]:
+    candidates = list(named_dialects(template))
+    try:
+        derived = derive_calls(template)
+        variable = "tools" if shows_tools(template) else ""
+        derived = replace(derived, tools_variable=variable)
+        return [derived, *_variants(derived), *candidates]
+    except (UnreadableError, TemplateError):
+        return candidates
+
+
+def _variants(derived: Dialect) -> list[Dialect]:
+    """What the probes could not tell."""
+    variants = [replace(derived, hides_ids=True)]
+    if isinstance(derived.arguments, Parameters):
+        variants.append(replace(derived, arguments=replace(derived.arguments, cdata_for="<&\n")))
+    return variants
+
+
+def holds(template: ChatTemplate, dialect: Dialect) -> bool:
+    """Whether a prompt of this dialect lists the tools and has calls and results in it, letter by letter.
+
+    Of a named dialect, whose templates may spell calls in another way, names and arguments are enough.
+    """
+    try:
+        return all(_holds(template, dialect, arguments) for arguments in _ARGUMENTS)
+    except TemplateError:
+        return False
+
+
+def _holds(template: ChatTemplate, dialect: Dialect, arguments: Mapping[str, Any]) -> bool:
+    names = [tool.name for tool in TRIAL_TOOLS[: 1 if dialect.next is None else 2]]
+    calls = tuple(ToolCall(name, json.dumps(arguments), f"trial000{n}") for n, name in enumerate(names))
+    results = [Message("tool", f"trial result {call.id}", tool_call_id=call.id, name=call.name) for call in calls]
+    text = render(template, dialect, [_USER, Message("assistant", None, calls), *results], TRIAL_TOOLS)
+    schemas = {tool.name: tool.parameters for tool in TRIAL_TOOLS}
+    parts = [dialect.arguments.write(arguments, _TRIAL_SCHEMA)] if dialect.origin == "named" else []
+    return (
+        all(part in text for part in parts or [dialect.write(calls, schemas)])
+        and all(f"trial result {call.id}" in text for call in calls)
+        and all(text.count(tool.name) > names.count(tool.name) for tool in TRIAL_TOOLS)
+    )
+
+
+def render(template: ChatTemplate, dialect: Dialect, messages: Sequence[Message], tools: Sequence[Tool]) -> str:
+    """The prompt's text. Raises: TemplateError."""
+    history = History(dialect)
+    shown = history.rewrite(messages, tools)
+    return template.render(shown, history.tools(tools), **history.variables(tools))
