@@ -2,6 +2,8 @@
 
 The trigger is text, and text does not end where tokens end. When the trigger sits inside a token together with
 something the grammar forbids, the tokens from there on are taken back and the grammar spells the trigger itself.
+For the same reason a sampled token and what the grammar forces after it are cut into tokens anew: the model has never
+seen `":` followed by `[` where its tokenizer knows `":[`. What the model itself chose to spell otherwise stays.
 """
 
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from typing import Protocol
 from server.engine.grammar_matcher import TokenIds
 from server.engine.types import Constraint
 from server.engine.vocabulary import Vocabulary
+
+_CONTEXT = 8
+"""Tokens looked back on when a text is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Guide:
         self._matcher = matcher
         self._trigger = trigger.encode()
         self._is_free = matcher is None or bool(trigger)
+        self._before: list[int] = []
+        """The last tokens under the grammar: how a text is cut depends on what stands before it."""
         self._recent: list[int] = []
         """The last free tokens, as many as a trigger may reach back over."""
 
@@ -69,7 +76,8 @@ class Guide:
 
     def begin(self) -> list[int]:
         """Tokens the grammar forces before the first one is sampled."""
-        return [] if self._is_free or self._matcher is None else self._forced(self._matcher)
+        self._before = [] if self._is_free or self._matcher is None else self._forced(self._matcher)
+        return self._before
 
     def follow(self, token: int) -> Move:
         """Take in a sampled token."""
@@ -78,8 +86,15 @@ class Guide:
         if self._is_free:
             return self._watch(token, self._matcher)
         self._matcher.accept([token])
-        forced = self._forced(self._matcher)
-        return Move([token, *forced], len(forced))
+        return self._extended(token, self._forced(self._matcher))
+
+    def _extended(self, token: int, forced: list[int]) -> Move:
+        """A sampled token and what is forced after it, cut as the tokenizer cuts their text."""
+        tokens = [token, *forced]
+        if forced:
+            tokens = self._vocabulary.recut(self._before, tokens)
+        self._before = [*self._before, *tokens][-_CONTEXT:]
+        return Move(tokens, len(tokens) - 1)
 
     def _forced(self, matcher: Matcher) -> list[int]:
         return matcher.take_forced() if self._jumps else []
@@ -106,8 +121,8 @@ class Guide:
         inside = self._recent[first:]
         if start == found and matcher.can_accept(inside):
             matcher.accept(inside)
-            forced = self._forced(matcher)
-            return Move([token, *forced], len(forced))
+            return self._extended(token, self._forced(matcher))
         head = pieces[inside[0]][: found - start].decode("utf-8", errors="ignore")
         replacement = [*self._vocabulary.tokenize(head, parse_special=False), *matcher.take_forced()]
+        self._before = replacement = self._vocabulary.recut(self._recent[:first], replacement)
         return Move(replacement, len(replacement), rollback=len(inside) - 1)

@@ -45,6 +45,26 @@ class Vocabulary:
             raise InvalidRequestError("messages", f"The text needs {-count} tokens, more than its {room} bytes.")
         return tuple(tokens[:count])
 
+    def recut(self, before: list[int], tokens: list[int]) -> list[int]:
+        """`tokens` as `tokenize` cuts their text when it stands behind `before`.
+
+        They are given back as they are where their text is no text (part of a character), where the tokenizer would not
+        cut between the two, or where it changes the text.
+        """
+        spelled = b"".join(self.pieces[token] for token in tokens)
+        context = b"".join(self.pieces[token] for token in before)
+        try:
+            text = context.decode("utf-8", errors="ignore") + spelled.decode("utf-8")
+        except UnicodeDecodeError:
+            return tokens
+        cut = self.tokenize(text, parse_special=False)
+        length, place = 0, len(cut)
+        while length < len(spelled) and place > 0:
+            place -= 1
+            length += len(self.pieces[cut[place]])
+        recut = list(cut[place:])
+        return recut if b"".join(self.pieces[token] for token in recut) == spelled else tokens
+
     @property
     def handle(self) -> object:
         """The llama_vocab pointer."""
