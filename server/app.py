@@ -160,4 +160,6 @@ def engine_settings(settings: Settings) -> EngineSettings:
         draft_tokens=settings.draft_tokens,
         request_timeout=settings.request_timeout,
         grammar_engine=settings.grammar_engine,
+        prefix_store=settings.prefix_store,
+        prefix_store_bytes=settings.prefix_store_mib * 2**20,
     )

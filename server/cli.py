@@ -52,6 +52,10 @@ def serve(
     queue: Annotated[int | None, typer.Option(help=Settings.model_fields["queue"].description)] = None,
     prefill_chunk: Annotated[int | None, typer.Option(help=Settings.model_fields["prefill_chunk"].description)] = None,
     threads: Annotated[int | None, typer.Option(help=Settings.model_fields["threads"].description)] = None,
+    prefix_store: Annotated[Path | None, typer.Option(help=Settings.model_fields["prefix_store"].description)] = None,
+    prefix_store_mib: Annotated[
+        int | None, typer.Option(help=Settings.model_fields["prefix_store_mib"].description)
+    ] = None,
     speculate: Annotated[str | None, typer.Option(help=Settings.model_fields["speculate"].description)] = None,
     draft_model: Annotated[Path | None, typer.Option(help=Settings.model_fields["draft_model"].description)] = None,
     kv_type: Annotated[str | None, typer.Option(help=Settings.model_fields["kv_type"].description)] = None,

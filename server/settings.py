@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     queue: int = Field(128, ge=0, description="Requests that may wait; the next gets 429.")
     prefill_chunk: int = Field(256, ge=1, le=2048, description="Prompt tokens a step may take while others decode.")
     threads: int | None = Field(None, ge=1, description="Threads of llama.cpp; by default all cores.")
+    prefix_store: Path | None = Field(
+        None, description="A folder that keeps the KV of system texts and tools, so that a restart finds it warm."
+    )
+    prefix_store_mib: int = Field(
+        1024, ge=1, description="Bound of that folder in MiB; the least recently used prefixes leave."
+    )
     speculate: Literal["off", "lookup", "draft"] = Field(
         "off",
         description="Guess ahead: lookup, what an answer repeats of its prompt; draft, what the draft model says. "

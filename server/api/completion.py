@@ -144,8 +144,8 @@ class Completion:
         for generation in self._generations:
             await generation.cancel()
 
-    async def start(self, tokens: tuple[int, ...], count: int) -> None:
-        """Submit `count` generations; none stays behind if one is refused."""
+    async def start(self, tokens: tuple[int, ...], count: int, opening: int = 0) -> None:
+        """Submit `count` generations; none stays behind if one is refused. `opening`: see `Openings`."""
         base = GenerationRequest(
             tokens,
             self.request.sampling,
@@ -159,6 +159,7 @@ class Completion:
             self.request.timeout,
             self.request.speculates,
             self._streams,
+            opening,
         )
         seed = self.request.sampling.seed
         try:
@@ -185,9 +186,9 @@ async def start_completion(
     services: Services, request: ChatRequest, count: int, *, model: str, adapter: str | None, streams: bool = True
 ) -> Completion:
     """Prepare and submit. Raises: SchemaError, TemplateError and all that `Engine.submit` raises."""
-    prepared, tokens = await asyncio.to_thread(_prepare, services, request)
+    prepared, tokens, opening = await asyncio.to_thread(_prepare, services, request)
     completion = Completion(services, request, prepared, model, adapter, streams=streams)
-    await completion.start(tokens, count)
+    await completion.start(tokens, count, opening)
     return completion
 
 
@@ -195,9 +196,17 @@ def new_id(kind: str) -> str:
     return f"{kind}{'_' if kind == 'call' else '-'}{uuid.uuid4().hex[:24]}"
 
 
-def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[int, ...]]:
+def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[int, ...], int]:
+    """What is rendered, its tokens, and how many of them are the opening, if somebody wants to know."""
     prepared = services.conversations.prepare(request)
-    return prepared, services.engine.tokenize(*prepared.prompt.pieces)
+    tokens = services.engine.tokenize(*prepared.prompt.pieces)
+    if not services.engine.keeps_prefixes:
+        return prepared, tokens, 0
+
+    def render(other: ChatRequest) -> tuple[int, ...]:
+        return services.engine.tokenize(*services.conversations.prompt(other).pieces)
+
+    return prepared, tokens, services.openings.length(request, tokens, render)
 
 
 def _wire_reason(reason: FinishReason, calls: int) -> WireReason:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 
 from server.api.errors import model_not_found
+from server.api.opening import Openings
 from server.chat.conversation import CHATML, Conversations
 from server.chat.prompt import SpecialNames
 from server.chat.template import ChatTemplate
@@ -26,6 +27,7 @@ class Services:
     keep_alive: float = 10.0
     """Seconds of silence after which a stream gets a comment, so that proxies don't close it."""
     created: int = field(default_factory=lambda: int(time.time()))
+    openings: Openings = field(default_factory=Openings)
 
     @staticmethod
     def of(engine: Engine, model_name: str) -> "Services":

@@ -180,6 +180,19 @@ class Context:
         """Forget all tokens of a sequence from position `length` on."""
         llama.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
+    def save(self, sequence: int) -> bytes:
+        """The KV of a sequence, as `restore` takes it."""
+        size = llama.llama_state_seq_get_size(self._handle, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data(self._handle, buffer, size, sequence)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Give a sequence the KV that `save` took, of this model with these settings. False if there is no room."""
+        data = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
+        with llama_log.captured():
+            return bool(llama.llama_state_seq_set_data(self._handle, data, len(state), sequence))
+
     def close(self) -> None:
         if self._handle:
             llama.llama_batch_free(self._batch)

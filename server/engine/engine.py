@@ -6,6 +6,7 @@ mailbox, and one `call_soon_threadsafe` a step that brings all events of that st
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from server.engine.errors import (
     EngineStoppedError,
     InvalidRequestError,
     ModelLoadError,
+    PrefixStoreError,
     QueueFullError,
 )
 from server.engine.grammar_matcher import GrammarCache
@@ -29,11 +31,15 @@ from server.engine.kv_cache import KvCache
 from server.engine.lookup import PromptLookup
 from server.engine.model import Model
 from server.engine.native_matcher import NativeGrammars
+from server.engine.prefix_keeper import PrefixKeeper
+from server.engine.prefix_store import PrefixStore, maker_of
 from server.engine.scheduler import SchedulerSettings
 from server.engine.sequence import Event, Sequence
 from server.engine.speculation import Guessing, Speculation, SpeculationMode
 from server.engine.types import Constraint, EngineStats, Finished, FlashAttention, GenerationRequest, KvType
 from server.engine.worker import Outbox, Worker
+
+logger = logging.getLogger("trammel.engine")
 
 GrammarEngine = Literal["llguidance", "llama.cpp"]
 _STOP_SECONDS = 10.0
@@ -65,6 +71,9 @@ class EngineSettings:
     """Seconds a request may take, waiting included; its own timeout may only be shorter. None: as long as it takes."""
     draft_tokens: int = 15
     """Guesses at once, at most."""
+    prefix_store: Path | None = None
+    """A folder that keeps the KV of prompts' common beginnings over a restart."""
+    prefix_store_bytes: int = 2**30
     kv_type: KvType = "f16"
     flash_attention: FlashAttention = "auto"
 
@@ -141,10 +150,12 @@ class Engine:
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
         self._rejected = 0
+        self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        cache = KvCache(self._context, 2 * settings.sequences, shares_prefixes=model.can_share_prefixes)
         self._worker = Worker(
             self._context,
-            KvCache(self._context, 2 * settings.sequences, shares_prefixes=model.can_share_prefixes),
+            cache,
             SchedulerSettings(
                 sequences=settings.sequences,
                 cells=cells,
@@ -154,6 +165,29 @@ class Engine:
             self._deliver_from_thread,
             self._drafts,
         )
+
+        self._prefixes = self._prefix_keeper(cache)
+
+    def _prefix_keeper(self, cache: KvCache) -> PrefixKeeper | None:
+        """Raises: PrefixStoreError."""
+        folder, model, settings = self.settings.prefix_store, self.model, self.settings
+        if folder is None:
+            return None
+        if not model.can_share_prefixes or model.header.number("attention.sliding_window"):
+            logger.warning("%s: no prefixes are stored: its KV can't be cut at any token", model.path.name)
+            return None
+        try:
+            maker = maker_of(model.path, settings.kv_type, settings.flash_attention)
+            store = PrefixStore(folder, model.path.stem, maker, settings.prefix_store_bytes)
+        except PrefixStoreError:
+            self._free()
+            raise
+        return PrefixKeeper(store, cache, self._worker)
+
+    @property
+    def keeps_prefixes(self) -> bool:
+        """Whether it is of use to know a request's `common_tokens`."""
+        return self._prefixes is not None
 
     def _draft_model(self, draft: Model, sizes: ContextSettings) -> DraftModel:
         settings = self.settings
@@ -196,11 +230,13 @@ class Engine:
         """
         self._check(request)
         guide = await self._guide(request.constraint, jumps=request.top_logprobs is None)
+        adapter = self._adapter(request.adapter)
+        if self._prefixes is not None:
+            await self._prefixes.warm(request.prompt[: request.common_tokens], adapter)
         in_flight = len(self._generations)
         if in_flight >= self.settings.sequences + self.settings.waiting:
             self._rejected += 1
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
-        adapter = self._adapter(request.adapter)
         speculation = self._speculation(request)
         limits = [limit for limit in (request.timeout, self.settings.request_timeout) if limit is not None]
         request = replace(request, timeout=min(limits, default=None))
@@ -222,7 +258,9 @@ class Engine:
     def preload_adapter(self, name: str, path: Path, scale: float = 1.0) -> None:
         """Like `load_adapter`, before `start`."""
         check_adapter(self.model, name, path)
-        self._adapters[name] = load_adapter(self.model, name, path, scale)
+        adapter = self._adapters[name] = load_adapter(self.model, name, path, scale)
+        if self._prefixes is not None:
+            self._prefixes.know(adapter)
 
     async def load_adapter(self, name: str, path: Path, scale: float = 1.0) -> Adapter:
         """Serve an adapter. One of the same name is replaced: requests under way keep the old one.
@@ -232,6 +270,8 @@ class Engine:
         await asyncio.to_thread(check_adapter, self.model, name, path)
         future = self._worker.between_steps(partial(load_adapter, self.model, name, path, scale))
         adapter = await asyncio.wrap_future(future)
+        if self._prefixes is not None:
+            await asyncio.to_thread(self._prefixes.know, adapter)
         replaced = self._adapters.get(name)
         self._adapters[name] = adapter
         if replaced is not None:
@@ -263,6 +303,10 @@ class Engine:
             await asyncio.to_thread(self._worker.join, _STOP_SECONDS)
         if self._worker.is_alive():
             return False
+        if self._prefixes is not None and not self.fault and not self._is_closed:
+            await self._prefixes.finish()
+            await asyncio.to_thread(self._prefixes.save_rest)
+        self._is_closed = True
         self._free()
         return True
 
@@ -316,3 +360,5 @@ class Engine:
             generation.receive(event)
             if isinstance(event, (Finished, Exception)):
                 del self._generations[sequence]
+            if isinstance(event, Finished) and self._prefixes is not None:
+                self._prefixes.used(tuple(sequence.tokens[: sequence.common_tokens]), sequence.adapter)

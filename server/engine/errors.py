@@ -67,6 +67,10 @@ class AdapterError(EngineError):
         super().__init__(f"The adapter {name!r} can't be loaded: {cause}.")
 
 
+class PrefixStoreError(ModelLoadError):
+    """The folder for prefixes can't be used."""
+
+
 class EngineStoppedError(EngineError):
     """The engine has been closed or its thread has died."""
 

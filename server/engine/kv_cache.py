@@ -18,6 +18,8 @@ class KvMemory(Protocol):
     def copy_prefix(self, source: int, target: int, length: int) -> None: ...
     def truncate(self, sequence: int, length: int) -> None: ...
     def clear_memory(self) -> None: ...
+    def save(self, sequence: int) -> bytes: ...
+    def restore(self, sequence: int, state: bytes) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -94,6 +96,32 @@ class KvCache:
         for slot in self._slots:
             if slot.namespace is namespace and not slot.is_running:
                 self.drop(slot)
+
+    def extract(self, tokens: list[int], namespace: object) -> bytes | None:
+        """The KV of `tokens`, for `insert`; None if it isn't there."""
+        source, length = self._longest_prefix([*tokens, -1], namespace)
+        idle = [slot for slot in self._slots if not slot.is_running and slot is not source]
+        if source is None or length < len(tokens) or not idle:
+            return None
+        slot = min(idle, key=lambda one: (one.length > 0, one.last_used))
+        self.drop(slot)
+        self._memory.copy_prefix(source.id, slot.id, length)
+        state = self._memory.save(slot.id)
+        self.drop(slot)
+        return state
+
+    def insert(self, tokens: list[int], namespace: object, state: bytes) -> bool:
+        """Keep a KV that `extract` gave, as if a generation with it had ended. False if there is no room."""
+        if not self.shares_prefixes or not any(not slot.is_running for slot in self._slots):
+            return False
+        slot = self._free_slot(keep=None)
+        self.drop(slot)
+        while not self._memory.restore(slot.id, state):
+            if not self.evict():
+                return False
+        slot.tokens, slot.length, slot.namespace = list(tokens), len(tokens), namespace
+        slot.last_used = next(self._clock)
+        return True
 
     def clear(self) -> None:
         """Forget everything and wipe the cells, so that nothing of what was in them is left; nothing is running."""

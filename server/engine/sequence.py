@@ -40,6 +40,7 @@ class Sequence:
         self.cached_tokens: int | None = None
         self.arrived = time.monotonic()
         self.deadline = None if request.timeout is None else self.arrived + request.timeout
+        self.common_tokens = request.common_tokens
         self.priority = request.priority
         self.client = request.client
         room = limit - self.prompt_length

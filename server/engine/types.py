@@ -84,6 +84,8 @@ class GenerationRequest:
     """Whether to guess ahead; None leaves it to the engine's setting."""
     streams: bool = True
     """Text comes as it is made. Otherwise all of it comes at the end, which costs less."""
+    common_tokens: int = 0
+    """So many of the first tokens (system text and tools) other requests have as well; worth keeping over a restart."""
 
 
 @dataclass(frozen=True, slots=True)
