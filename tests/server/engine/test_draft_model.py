@@ -174,9 +174,9 @@ async def test_parked_and_cancelled_sequences_leave_the_others_what_they_say(
     model: Model, relatives: dict[str, Path]
 ) -> None:
     async with drafting_engine(model, None) as engine:
-        alone = [(await texts_of(engine, [ask(engine, text, sampling=ENDLESS, max_tokens=80)]))[0] for text in FREE]
-    async with drafting_engine(model, relatives["noisy"], kv_cells=256, context_length=256, sequences=4) as engine:
-        requests = [ask(engine, text, sampling=ENDLESS, max_tokens=80) for text in FREE]
+        alone = [(await texts_of(engine, [ask(engine, text, sampling=ENDLESS, max_tokens=120)]))[0] for text in FREE]
+    async with drafting_engine(model, relatives["noisy"], kv_cells=256, context_length=256, prefill_chunk=16) as engine:
+        requests = [ask(engine, text, sampling=ENDLESS, max_tokens=120) for text in FREE]
         generations = [await engine.submit(request) for request in requests]
         leaving = await engine.submit(ask(engine, "Go.", sampling=ENDLESS, max_tokens=None))
         await anext(leaving)
