@@ -11,7 +11,9 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from server import __version__
-from server.api import embeddings, errors, inspection, response_routes, routes, text_routes
+from server.api import adapter_routes, embeddings, errors, inspection, response_routes, routes, text_routes
+from server.api.adapter_shelf import AdapterShelf
+from server.api.admin_key import AdminKey
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
@@ -53,12 +55,12 @@ def create_app(settings: Settings) -> FastAPI:
         limit=settings.max_models,
     )
 
+    folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
     store = ResponseStore(settings.store, settings.store_limit)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         home.start()
-        folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
         watching = asyncio.create_task(folder.watch()) if folder else None
         yield
         if watching is not None:
@@ -71,6 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.catalog = catalog
     app.state.admission = Admission()
     app.state.store = store
+    app.state.adapters = AdapterShelf(home, catalog, folder)
+    app.state.admin_key = AdminKey(settings.read_admin_key())
     app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
     app.add_middleware(AdmissionGate, admission=app.state.admission)  # added last, so outermost
     errors.install(app)
@@ -79,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(text_routes.router)
     app.include_router(response_routes.router)
     app.include_router(inspection.router)
+    app.include_router(adapter_routes.router)
     return app
 
 

@@ -42,6 +42,10 @@ def serve(
     max_models: Annotated[int | None, typer.Option(help=Settings.model_fields["max_models"].description)] = None,
     adapter: Annotated[list[str] | None, typer.Option(help=Settings.model_fields["adapter"].description)] = None,
     adapters: Annotated[Path | None, typer.Option(help=Settings.model_fields["adapters"].description)] = None,
+    admin_key: Annotated[str | None, typer.Option(help=Settings.model_fields["admin_key"].description)] = None,
+    admin_key_file: Annotated[
+        Path | None, typer.Option(help=Settings.model_fields["admin_key_file"].description)
+    ] = None,
     host: Annotated[str | None, typer.Option(help=Settings.model_fields["host"].description)] = None,
     port: Annotated[int | None, typer.Option(help=Settings.model_fields["port"].description)] = None,
     context_length: Annotated[

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,6 +17,7 @@ from server.engine.types import FlashAttention, KvType, SplitMode
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "models" / "trammel-tiny.gguf"
 CONFIG_FILE = "trammel.toml"
+_SHORTEST_KEY = 16
 
 
 class Settings(BaseSettings):
@@ -38,6 +39,12 @@ class Settings(BaseSettings):
     adapters: Path | None = Field(
         None, description="A folder of LoRA files (*.gguf), watched: each is served under its name while it is there."
     )
+    admin_key: SecretStr | None = Field(
+        None,
+        description="What loading and unloading adapters over HTTP needs, at least 16 characters; without one it is "
+        "refused. Flags are seen by other users of the machine: better in the environment or a file.",
+    )
+    admin_key_file: Path | None = Field(None, description="A file that holds the admin key.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     context_length: Annotated[int, Field(ge=64)] | Literal["model"] | None = Field(
@@ -101,6 +108,34 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError("two adapters have the same name")
         return texts
+
+    @field_validator("admin_key")
+    @classmethod
+    def _is_no_guess(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
+            raise ValueError(f"the admin key needs at least {_SHORTEST_KEY} characters")
+        return key
+
+    @field_validator("admin_key_file")
+    @classmethod
+    def _holds_a_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is None:
+            return None
+        if info.data.get("admin_key") is not None:
+            raise ValueError("give the admin key or a file that holds it, not both")
+        try:
+            key = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} can't be read as text") from error
+        if len(key) < _SHORTEST_KEY:
+            raise ValueError(f"the admin key in {file} needs at least {_SHORTEST_KEY} characters")
+        return file
+
+    def read_admin_key(self) -> str | None:
+        """The key itself, wherever it was given."""
+        if self.admin_key_file is not None:
+            return self.admin_key_file.read_text(encoding="utf-8").strip()
+        return None if self.admin_key is None else self.admin_key.get_secret_value()
 
     @field_validator("draft_model")
     @classmethod

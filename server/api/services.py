@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
+from server.api.aliases import Aliases
 from server.api.errors import model_not_found
 from server.api.opening import Openings
 from server.chat.conversation import CHATML, Conversations
@@ -28,6 +29,8 @@ class Services:
     """Seconds of silence after which a stream gets a comment, so that proxies don't close it."""
     created: int = field(default_factory=lambda: int(time.time()))
     openings: Openings = field(default_factory=Openings)
+    aliases: Aliases = field(default_factory=Aliases)
+    """Second names of the adapters."""
 
     @staticmethod
     def of(engine: Engine, model_name: str) -> "Services":
@@ -44,7 +47,8 @@ class Services:
 
     def knows(self, name: str) -> bool:
         """Whether a request's `model` means this one, or an adapter of it."""
-        return name == self.model_name or any(adapter.name == name for adapter in self.engine.adapters)
+        adapters = (adapter.name for adapter in self.engine.adapters)
+        return name == self.model_name or name in self.aliases or name in adapters
 
     @property
     def is_idle(self) -> bool:
@@ -70,21 +74,28 @@ class Services:
 
     def adapter_of(self, name: str) -> str | None:
         """The adapter that a `model` means; None for the base model. Raises: ApiError, 404 model_not_found."""
+        asked, name = name, self.aliases.resolve(name)
         if name == self.model_name:
             return None
         adapters = [adapter.name for adapter in self.engine.adapters]
         if name not in adapters:
-            raise model_not_found(name, [self.model_name, *adapters])
+            raise model_not_found(asked, [self.model_name, *adapters])
         return name
 
     def model_objects(self) -> list[dict[str, Any]]:
         """OpenAI's Model objects: the base model, then its adapters with `parent` and `root`, as vLLM lists them."""
+        names = [self.model_name, *(adapter.name for adapter in self.engine.adapters)]
         base = {"id": self.model_name, "object": "model", "created": self.created, "owned_by": "trammel"}
         return [
             {**base, "root": self.model_name, "parent": None},
             *(
                 {**base, "id": adapter.name, "root": adapter.path.name, "parent": self.model_name}
                 for adapter in self.engine.adapters
+            ),
+            *(
+                {**base, "id": alias.name, "created": alias.created, "root": alias.target, "parent": self.model_name}
+                for alias in self.aliases.all
+                if alias.target in names
             ),
         ]
 

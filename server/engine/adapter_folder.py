@@ -23,12 +23,17 @@ class AdapterFolder:
 
     def __init__(self, engine: Engine, folder: Path, seconds: float = 1.0) -> None:
         self._engine = engine
-        self._folder = folder
+        self.folder = folder
         self._seconds = seconds
         self._seen: dict[Path, _Look] = {}
         self._taken: dict[Path, _Look] = {}
         """Files served, or tried in vain, as they were then."""
         self._served: set[str] = set()
+
+    @property
+    def served(self) -> frozenset[str]:
+        """Names of the adapters that come and go with their files."""
+        return frozenset(self._served)
 
     async def watch(self) -> None:
         """Until cancelled, or until the engine stops."""
@@ -41,7 +46,7 @@ class AdapterFolder:
 
     async def look(self) -> None:
         """Compare once."""
-        found = await asyncio.to_thread(_files, self._folder)
+        found = await asyncio.to_thread(_files, self.folder)
         for path, look in found.items():
             if self._seen.get(path) == look != self._taken.get(path):
                 await self._load(path)
