@@ -42,6 +42,7 @@ class Case:
     id: str
     suite: str
     group: str
+    """May be of several levels, `live_simple/sgd`; every level is shown."""
     messages: list[Json]
     tools: list[Json] = field(default_factory=list)
     expects: Expectation = "any"

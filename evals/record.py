@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Self
 
+from evals.bfcl.matching import matches_possible
 from evals.case import Case, Json
 from evals.endpoint import Answer
 from evals.judging import Scores, Step, claim, judge, tool_scores
@@ -84,6 +85,9 @@ class Record:
 
 def _scores(case: Case, steps: list[Step], world: Simulation | None) -> Scores:
     scores = judge(case, steps)
+    if case.possible is not None:
+        is_right = matches_possible(steps[0].calls, case.possible, case.functions, case.language)
+        scores["AST match"] = claim(is_right)
     if case.task is None or world is None:
         return scores
     if case.gold:

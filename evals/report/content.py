@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from evals.comparison import DECIDING, Comparison, compare
 from evals.figures import Share
@@ -93,8 +94,11 @@ def _figures(summaries: Sequence[Summary]) -> list[Row]:
 
 
 def _groups(records: Sequence[Record], columns: tuple[str, ...]) -> list[Row]:
-    """Nothing where there is but one."""
-    groups = group_by(records, lambda record: record.group)
+    """Every level of the groups' names; nothing where there is but one."""
+    groups: dict[str, list[Record]] = {}
+    for group, members in group_by(records, lambda record: record.group).items():
+        for level in accumulate(group.split("/"), "{}/{}".format):
+            groups.setdefault(level, []).extend(members)
     if len(groups) < 2:
         return []
     rows = []

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evals.case import Case
+from evals.suites.bfcl import read_bfcl
 from evals.suites.lines import SuiteError, read_lines
 
-SUITES: dict[str, Callable[[Path | None], list[Case]]] = {}
+SUITES: dict[str, Callable[[Path | None], list[Case]]] = {"bfcl": read_bfcl}
 """Name to its reader, which takes the folder of public data, or None where the environment says which."""
 
 

@@ -58,6 +58,16 @@ def test_what_a_column_does_not_speak_of_is_a_dash() -> None:
     assert {row.title: row.cells for row in section.figures}["exact match"][2] == "–"
 
 
+def test_groups_within_groups_are_shown_at_every_level() -> None:
+    records = [record("a", "1", 1, "live/sgd"), record("a", "2", 0, "live/other"), record("a", "3", 1, "plain")]
+    (section,) = sections(records)
+    cells = {row.title: row.cells[0].split(" [")[0] for row in section.groups}
+    assert cells == {
+        "live: exact match": "50.0 %", "live/sgd: exact match": "100.0 %", "live/other: exact match": "0.0 %",
+        "plain: exact match": "100.0 %",
+    }  # fmt: skip
+
+
 def test_one_group_is_not_shown_apart() -> None:
     assert sections([record("a", "1", 1)])[0].groups == ()
 
