@@ -7,7 +7,7 @@ from typing import Literal
 from evals.record import Record
 from evals.summary import Difference, differences
 
-DECIDING = ("pass", "AST match", "schema conformance", "short answer", "exact match", "choice")
+DECIDING = ("pass", "AST match", "schema conformance", "short answer", "exact match", "asked when missing", "choice")
 """A case is as good as the first of these that it speaks of at both."""
 
 

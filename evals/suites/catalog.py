@@ -7,8 +7,13 @@ from pathlib import Path
 from evals.case import Case
 from evals.suites.bfcl import read_bfcl
 from evals.suites.lines import SuiteError, read_lines
+from evals.suites.scenarios import read_file, read_scenarios, read_tasks
 
-SUITES: dict[str, Callable[[Path | None], list[Case]]] = {"bfcl": read_bfcl}
+SUITES: dict[str, Callable[[Path | None], list[Case]]] = {
+    "scenarios": read_scenarios,
+    "tasks": read_tasks,
+    "bfcl": read_bfcl,
+}
 """Name to its reader, which takes the folder of public data, or None where the environment says which."""
 
 
@@ -17,9 +22,13 @@ def find_suite(name: str, data: Path | None) -> list[Case]:
     if name in SUITES:
         return SUITES[name](data)
     path = Path(name)
-    if path.suffix != ".jsonl":
-        raise SuiteError(f"there is no suite {name!r}: it is one of {', '.join(SUITES)}, or a file *.jsonl")
-    return list(read_lines(path))
+    match path.suffix:
+        case ".jsonl":
+            return list(read_lines(path))
+        case ".yaml" | ".yml":
+            return read_file(path)
+        case _:
+            raise SuiteError(f"there is no suite {name!r}: it is one of {', '.join(SUITES)}, or a .jsonl or .yaml file")
 
 
 def draw(cases: list[Case], limit: int | None, seed: int) -> list[Case]:
