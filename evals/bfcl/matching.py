@@ -42,11 +42,11 @@ def matches_possible(
     """As many calls as possible answers, in any order; each answer takes the first call left that fits."""
     if len(calls) != len(possible):
         return False
-    free = list(calls)
+    free = list(range(len(calls)))  # places, because calls that Python finds equal (2 and 2.0) need not be
     for answer in possible:
         ((name, arguments),) = answer.items()
         function = next((f for f in functions if f["name"] == name), None)
-        found = next((call for call in free if function and _fits(call, function, arguments, language)), None)
+        found = next((n for n in free if function and _fits(calls[n], function, arguments, language)), None)
         if found is None:
             return False
         free.remove(found)

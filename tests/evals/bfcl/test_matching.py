@@ -232,6 +232,11 @@ def test_there_must_be_as_many_calls_and_none_counts_twice(calls: list[MadeCall]
     assert not matches_possible(calls, [ONE, TWO], OFFERED, "python")
 
 
+def test_calls_that_are_equal_only_to_python_are_told_apart() -> None:
+    assert matches_possible([made(x=1), made(x=1)], [ONE, ONE], OFFERED, "python")
+    assert not matches_possible([made(x=1.0), made(x=1)], [ONE, ONE], OFFERED, "python")
+
+
 def test_an_answer_takes_the_first_call_that_fits_and_does_not_give_it_back() -> None:
     """parallel_function_checker_no_order: the first answer takes the call that the second needs."""
     either = {"f": {"x": [1, 2]}}
