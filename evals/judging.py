@@ -133,11 +133,15 @@ def _match_scores(case: Case, step: Step) -> Scores:
 
 def _schema_scores(schema: Json | bool, step: Step) -> Scores:
     try:
-        value = read_json(step.content)
+        verdict = conforms(read_json(step.content), schema)
     except ValueError:
-        return {"schema conformance": claim(False)}
-    verdict = conforms(value, schema)
-    return {} if verdict is None else {"schema conformance": claim(verdict)}
+        verdict = False
+    if verdict is None:
+        return {}
+    scores = {"schema conformance": claim(verdict)}
+    if step.answer.finish_reason != "length":
+        scores["conformance where finished"] = claim(verdict)
+    return scores
 
 
 def _is_well_formed(case: Case, call: MadeCall) -> bool:

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from evals.case import Case
 from evals.suites.bfcl import read_bfcl
+from evals.suites.chat import read_chat
 from evals.suites.lines import SuiteError, read_lines
 from evals.suites.scenarios import read_file, read_scenarios, read_tasks
+from evals.suites.schemas import read_schemas
 
 SUITES: dict[str, Callable[[Path | None], list[Case]]] = {
     "scenarios": read_scenarios,
     "tasks": read_tasks,
     "bfcl": read_bfcl,
+    "schema": read_schemas,
+    "chat": read_chat,
 }
 """Name to its reader, which takes the folder of public data, or None where the environment says which."""
 

@@ -142,7 +142,14 @@ def test_of_two_calls_one_missing_is_half_the_arguments_and_no_match() -> None:
 
 @pytest.mark.parametrize(("text", "share"), [('{"city": "Rome"}', 1), ('{"city": 3}', 0), ("Rome", 0), ("", 0)])
 def test_an_answer_conforms_to_its_schema(text: str, share: int) -> None:
-    assert judge(case(schema=PARAMETERS), [step(content=text)])["schema conformance"] == (share, 1)
+    scores = judge(case(schema=PARAMETERS), [step(content=text)])
+    assert scores["schema conformance"] == scores["conformance where finished"] == (share, 1)
+
+
+def test_an_answer_cut_off_does_not_conform_and_is_told_apart() -> None:
+    scores = judge(case(schema=PARAMETERS), [step(content='{"city": "Ro', reason="length")])
+    assert scores["schema conformance"] == (0, 1)
+    assert "conformance where finished" not in scores
 
 
 def test_a_schema_that_cannot_be_judged_by_gives_no_score() -> None:
