@@ -1,7 +1,7 @@
 """Real JSON Schemas that an answer must conform to.
 
-Source: MaskBench (https://github.com/guidance-ai/jsonschemabench, maskbench/data), one schema a file. Schemas whose text
-is longer than a small model's context has room for are left out.
+Source: MaskBench (https://github.com/guidance-ai/jsonschemabench, maskbench/data), one schema a file. Schemas longer
+than a small model's context has room for are left out.
 """
 
 import json
