@@ -15,6 +15,7 @@ from typing import Literal
 from server.api.services import Services
 from server.chat.conversation import Prepared
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
+from server.chat.repetition import RepetitionFilter
 from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
@@ -115,17 +116,23 @@ class Completion:
     async def events(self, choice: int) -> AsyncIterator[ChoiceEvent]:
         """What one choice says. Raises: GenerationError, EngineStoppedError, if it breaks off."""
         parser = self.services.conversations.parser(self._prepared)
+        repetitions = RepetitionFilter()
         answer = Answer()
         async for event in self._generations[choice]:
             if isinstance(event, TokenLogprob):
-                yield event
+                if not repetitions.is_repeating:
+                    yield event
                 continue
-            for delta in parser.finish() if isinstance(event, Finished) else parser.feed(event.text):
+            found = parser.finish() if isinstance(event, Finished) else parser.feed(event.text)
+            for delta in (passed for one in found for passed in repetitions.feed(one)):
                 answer.add(delta)
                 yield delta
             if isinstance(event, Finished):
                 await self._validate(answer)
-                yield ChoiceFinished(_wire_reason(event.reason, parser.calls), event.usage)
+                reason = "stop" if repetitions.is_repeating else event.reason
+                yield ChoiceFinished(_wire_reason(reason, repetitions.calls), event.usage)
+            elif repetitions.is_repeating:
+                await self._generations[choice].cancel()
 
     async def answer(self, choice: int) -> Answer:
         """One choice, whole. A call that was cut short is not handed out as a call."""

@@ -146,3 +146,18 @@ async def test_a_client_gone_before_the_first_event_frees_its_places() -> None:
     scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
     await chat_stream(completion, {}, include_usage=False)(scope, receive, send)  # type: ignore[arg-type]
     assert [generation.is_cancelled for generation in engine.generations] == [True]
+
+
+async def test_a_call_made_again_ends_the_answer() -> None:
+    call = '<call>{"name": "f", "arguments": {"a": 1}}</call>'
+    other = call.replace("1", "2")
+    script = (TextDelta(call), TextDelta(other), TextDelta(call), TextDelta(other), Finished("cancelled", USAGE))
+    completion = await started(script)
+    (answer,) = await completion.answers()
+    assert [one.arguments for one in answer.calls] == ['{"a": 1}', '{"a": 2}']
+    assert answer.reason == "tool_calls"
+    engine: Any = completion.services.engine
+    assert engine.generations[0].is_cancelled
+    chunks = payloads(await lines_of(await started(script)))
+    indexes = [call["index"] for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls", ())]
+    assert max(indexes) == 1
