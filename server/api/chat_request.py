@@ -6,14 +6,16 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError as JsonSchemaError
 
+from server.api.custom_tools import CustomCallIn, CustomToolIn, NamedCustomChoice, as_arguments, custom_tool
 from server.api.errors import invalid
 from server.api.wire import (
     AllowedToolChoice,
     ChatCompletionRequest,
+    FunctionCallIn,
+    FunctionToolIn,
     MessageIn,
     NamedToolChoice,
     SchemaFormat,
-    ToolIn,
 )
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
@@ -56,7 +58,7 @@ def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
     called: set[str] = set()
     result: list[Message] = []
     for index, message in enumerate(messages):
-        calls = tuple(ToolCall(c.function.name, c.function.arguments, c.id) for c in message.tool_calls or ())
+        calls = tuple(map(_call, message.tool_calls or ()))
         for number, call in enumerate(calls):
             _check_arguments(call, f"messages[{index}].tool_calls[{number}].function.arguments")
         called.update(call.id for call in calls)
@@ -70,6 +72,12 @@ def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
     return tuple(result)
 
 
+def _call(call: FunctionCallIn | CustomCallIn) -> ToolCall:
+    if isinstance(call, CustomCallIn):
+        return ToolCall(call.custom.name, as_arguments(call.custom.input), call.id)
+    return ToolCall(call.function.name, call.function.arguments, call.id)
+
+
 def _check_arguments(call: ToolCall, param: str) -> None:
     try:
         value = json.loads(call.arguments)
@@ -81,7 +89,9 @@ def _check_arguments(call: ToolCall, param: str) -> None:
         raise invalid("The arguments of a tool call are the JSON text of an object.", param)
 
 
-def _tool(tool: ToolIn, index: int) -> Tool:
+def _tool(tool: FunctionToolIn | CustomToolIn, index: int) -> Tool:
+    if isinstance(tool, CustomToolIn):
+        return custom_tool(tool.custom, index)
     function = tool.function
     parameters: dict[str, Any] = function.parameters or {}
     param = f"tools[{index}].function.parameters"
@@ -110,7 +120,8 @@ def _check_unique(tools: tuple[Tool, ...]) -> None:
     seen: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in seen:
-            raise invalid(f"Two tools have the name '{tool.name}'.", f"tools[{index}].function.name")
+            kind = "custom" if tool.is_custom else "function"
+            raise invalid(f"Two tools have the name '{tool.name}'.", f"tools[{index}].{kind}.name")
         seen.add(tool.name)
 
 
@@ -125,11 +136,16 @@ def _tool_choice(body: ChatCompletionRequest, tools: tuple[Tool, ...]) -> ToolCh
         case NamedToolChoice():
             _check_known(choice.function.name, known, "tool_choice.function.name")
             return ToolChoice("required", (choice.function.name,))
+        case NamedCustomChoice():
+            _check_known(choice.custom.name, known, "tool_choice.custom.name")
+            return ToolChoice("required", (choice.custom.name,))
         case AllowedToolChoice():
-            names = tuple(tool.function.name for tool in choice.allowed_tools.tools)
-            for index, name in enumerate(names):
-                _check_known(name, known, f"tool_choice.allowed_tools.tools[{index}].function.name")
-            return ToolChoice(choice.allowed_tools.mode, names)
+            names = []
+            for index, named in enumerate(choice.allowed_tools.tools):
+                kind, tool = ("custom", named.custom) if named.type == "custom" else ("function", named.function)
+                _check_known(tool.name, known, f"tool_choice.allowed_tools.tools[{index}].{kind}.name")
+                names.append(tool.name)
+            return ToolChoice(choice.allowed_tools.mode, tuple(names))
         case _:
             if not tools:
                 raise invalid(f"'tool_choice' is '{choice}' but there are no 'tools'.", "tool_choice")

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from server.api.custom_tools import CustomCalls
 from server.api.services import Services
 from server.chat.conversation import Prepared
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
@@ -45,6 +46,7 @@ class Call:
     id: str
     name: str
     arguments: str = ""
+    """Of a custom tool: its input."""
     is_whole: bool = False
 
 
@@ -113,10 +115,16 @@ class Completion:
             for name, report in self._prepared.grammar.widened
         }
 
+    @property
+    def custom_tools(self) -> frozenset[str]:
+        """Names of the tools whose calls carry a text, not JSON."""
+        return frozenset(tool.name for tool in self.request.tools if tool.is_custom)
+
     async def events(self, choice: int) -> AsyncIterator[ChoiceEvent]:
         """What one choice says. Raises: GenerationError, EngineStoppedError, if it breaks off."""
         parser = self.services.conversations.parser(self._prepared)
         repetitions = RepetitionFilter()
+        custom_calls = CustomCalls(self.custom_tools)
         answer = Answer()
         async for event in self._generations[choice]:
             if isinstance(event, TokenLogprob):
@@ -126,7 +134,8 @@ class Completion:
             found = parser.finish() if isinstance(event, Finished) else parser.feed(event.text)
             for delta in (passed for one in found for passed in repetitions.feed(one)):
                 answer.add(delta)
-                yield delta
+                if (told := custom_calls.feed(delta)) is not None:
+                    yield told
             if isinstance(event, Finished):
                 await self._validate(answer)
                 reason = "stop" if repetitions.is_repeating else event.reason

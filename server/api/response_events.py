@@ -17,11 +17,13 @@ from server.api.response_objects import (
     Json,
     Status,
     call_item,
+    custom_call_item,
     message_item,
+    reasoning_item,
     text_part,
     usage_object,
 )
-from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
+from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, ReasoningDelta
 from server.engine.types import TokenLogprob
 
 
@@ -33,8 +35,27 @@ class _Text:
     text: str = ""
     logprobs: list[Json] = field(default_factory=list)
 
+    @property
+    def part(self) -> Json:
+        return text_part(self.text, self.logprobs)
+
     def item(self, status: Status) -> Json:
-        return message_item(self.id, status, [text_part(self.text, self.logprobs)])
+        return message_item(self.id, status, [self.part])
+
+
+@dataclass(slots=True)
+class _Thought:
+    """Reasoning under way."""
+
+    id: str = field(default_factory=lambda: new_item_id("reasoning"))
+    text: str = ""
+
+    @property
+    def part(self) -> Json:
+        return {"type": "reasoning_text", "text": self.text}
+
+    def item(self, status: Status) -> Json:
+        return reasoning_item(self.id, status, [self.part])
 
 
 @dataclass(slots=True)
@@ -42,23 +63,32 @@ class _Call:
     """A call that is being written."""
 
     name: str
-    id: str = field(default_factory=lambda: new_item_id("function_call"))
+    is_custom: bool
+    id: str
     call_id: str = field(default_factory=lambda: new_id("call"))
     arguments: str = ""
+    """Of a custom tool: its input."""
 
     def item(self, status: Status) -> Json:
-        return call_item(self.id, status, self.call_id, self.name, self.arguments)
+        make = custom_call_item if self.is_custom else call_item
+        return make(self.id, status, self.call_id, self.name, self.arguments)
 
 
 class ResponseEvents:
     """Feed it a choice's events; it gives those of the response, numbered."""
 
-    def __init__(self, response: Json, describe: Callable[[TokenLogprob], Json] | None) -> None:
-        """`response`: as it begins, and here it grows. `describe`: tells a log probability, if they are wanted."""
+    def __init__(
+        self, response: Json, describe: Callable[[TokenLogprob], Json] | None, custom: frozenset[str] = frozenset()
+    ) -> None:
+        """`response`: as it begins, and here it grows. `describe`: tells a log probability, if they are wanted.
+
+        `custom`: names of the custom tools.
+        """
         self.response = response
+        self._custom = custom
         self._describe = describe
         self._number = 0
-        self._open: _Text | _Call | None = None
+        self._open: _Text | _Thought | _Call | None = None
         self._place = 0
         """`output_index` of the item that is open, or of the next."""
         self._untold: list[Json] = []
@@ -74,6 +104,8 @@ class ResponseEvents:
                 self._untold.append(self._describe(event))
             case ContentDelta(text):
                 yield from self._say(text)
+            case ReasoningDelta(text):
+                yield from self._think(text)
             case CallStart(_, name):
                 yield from self._begin_call(name)
             case CallDelta(_, arguments):
@@ -94,18 +126,34 @@ class ResponseEvents:
         yield self._event("response.failed", response=self._snapshot())
 
     def _say(self, text: str) -> Iterator[Json]:
-        if not isinstance(self._open, _Text):
-            self._open = _Text()
-            yield self._item_event("added", self._open.item("in_progress") | {"content": []})
-            yield self._part_event("added", text_part("", []))
         told, self._untold = self._untold, []
+        if not isinstance(self._open, _Text):
+            yield from self._close("completed")
+            yield from self._begin(_Text())
+        assert isinstance(self._open, _Text)
         self._open.text += text
         self._open.logprobs += told
         yield self._text_event("delta", delta=text, logprobs=told)
 
+    def _think(self, text: str) -> Iterator[Json]:
+        self._untold = []
+        if not isinstance(self._open, _Thought):
+            yield from self._close("completed")
+            yield from self._begin(_Thought())
+        assert isinstance(self._open, _Thought)
+        self._open.text += text
+        yield self._event("response.reasoning_text.delta", **self._where, content_index=0, delta=text)
+
+    def _begin(self, item: _Text | _Thought) -> Iterator[Json]:
+        """Open an item that has a part."""
+        self._open = item
+        yield self._item_event("added", item.item("in_progress") | {"content": []})
+        yield self._part_event("added", item.part)
+
     def _begin_call(self, name: str) -> Iterator[Json]:
         yield from self._close("completed")
-        self._open = _Call(name)
+        is_custom = name in self._custom
+        self._open = _Call(name, is_custom, new_item_id("custom_tool_call" if is_custom else "function_call"))
         yield self._item_event("added", self._open.item("in_progress"))
 
     def _argue(self, arguments: str) -> Iterator[Json]:
@@ -114,7 +162,8 @@ class ResponseEvents:
             yield self._call_event("delta", delta=arguments)
 
     def _finish(self, status: Status) -> Iterator[Json]:
-        if self._open is None and not self.response["output"]:
+        is_silent = all(item["type"] == "reasoning" for item in self.response["output"])
+        if status == "completed" and is_silent and not isinstance(self._open, (_Text, _Call)):
             yield from self._say("")  # an answer of no words is a message all the same
         yield from self._close(status)
         reason = {"reason": "max_output_tokens"} if status == "incomplete" else None
@@ -127,16 +176,20 @@ class ResponseEvents:
             case _Text() as text:
                 text.logprobs += self._untold
                 yield self._text_event("done", text=text.text, logprobs=text.logprobs)
-                yield self._part_event("done", text_part(text.text, text.logprobs))
-            case _Call() as call:
-                if status == "completed":
-                    yield self._call_event("done", name=call.name, arguments=call.arguments)
+                yield self._part_event("done", text.part)
+            case _Thought() as thought:
+                yield self._event("response.reasoning_text.done", **self._where, content_index=0, text=thought.text)
+                yield self._part_event("done", thought.part)
+            case _Call(is_custom=True) as call if status == "completed":
+                yield self._call_event("done", input=call.arguments)
+            case _Call() as call if status == "completed":
+                yield self._call_event("done", name=call.name, arguments=call.arguments)
         self._untold = []
         if self._open is None:
             return
         item = self._open.item(status)
         yield self._item_event("done", item)
-        if isinstance(self._open, _Text) or status == "completed":
+        if not isinstance(self._open, _Call) or status == "completed":
             self.response["output"].append(item)
         self._open = None
         self._place += 1
@@ -151,7 +204,9 @@ class ResponseEvents:
         return self._event(f"response.output_text.{what}", **self._where, content_index=0, **fields)
 
     def _call_event(self, what: str, **fields: Any) -> Json:
-        return self._event(f"response.function_call_arguments.{what}", **self._where, **fields)
+        is_custom = isinstance(self._open, _Call) and self._open.is_custom
+        kind = "custom_tool_call_input" if is_custom else "function_call_arguments"
+        return self._event(f"response.{kind}.{what}", **self._where, **fields)
 
     @property
     def _where(self) -> Json:

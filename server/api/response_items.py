@@ -1,6 +1,6 @@
 """Items of the Responses API: as clients send them, as they are stored and listed, and as chat messages.
 
-An item is a message, a function call, a call's output, or reasoning. A turn of the assistant may be several items (a
+An item is a message, a call, a call's output, or reasoning. A turn of the assistant may be several items (a
 text and its calls); a chat message holds them all.
 """
 
@@ -12,7 +12,14 @@ from server.api.errors import ApiError, invalid
 
 Json = dict[str, Any]
 
-_PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "reasoning": "rs",
+}
 
 
 def new_item_id(kind: str) -> str:
@@ -61,7 +68,11 @@ def as_chat_messages(items: Iterable[Json]) -> list[Json]:
                 function = {"name": item["name"], "arguments": item["arguments"]}
                 call = {"id": item["call_id"], "type": "function", "function": function}
                 _callers_message(messages).setdefault("tool_calls", []).append(call)
-            case "function_call_output":
+            case "custom_tool_call":
+                custom = {"name": item["name"], "input": item["input"]}
+                call = {"id": item["call_id"], "type": "custom", "custom": custom}
+                _callers_message(messages).setdefault("tool_calls", []).append(call)
+            case "function_call_output" | "custom_tool_call_output":
                 output = item["output"]
                 text = output if isinstance(output, str) else "".join(part["text"] for part in output)
                 messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": text})
@@ -83,7 +94,10 @@ def _read(item: Json, param: str) -> Json:
         case "function_call":
             _texts(item, param, "call_id", "name", "arguments")
             return _item(kind, item, "call_id", "name", "arguments")
-        case "function_call_output":
+        case "custom_tool_call":
+            _texts(item, param, "call_id", "name", "input")
+            return _item(kind, item, "call_id", "name", "input")
+        case "function_call_output" | "custom_tool_call_output":
             _texts(item, param, "call_id")
             if not isinstance(item.get("output"), str):
                 _parts(item.get("output"), ("input_text",), f"{param}.output")

@@ -5,7 +5,7 @@ Shapes: https://platform.openai.com/docs/api-reference/responses/object.
 
 from typing import Any, Literal
 
-from server.api.response_wire import FunctionToolIn, ResponseRequest
+from server.api.response_wire import CustomToolIn, FunctionToolIn, ResponseRequest
 from server.engine.types import Sampling, TokenLogprob, Usage
 from server.engine.vocabulary import Vocabulary
 
@@ -78,6 +78,21 @@ def call_item(id_: str, status: Status, call_id: str, name: str, arguments: str)
     }
 
 
+def custom_call_item(id_: str, status: Status, call_id: str, name: str, text: str) -> Json:
+    return {
+        "id": id_,
+        "type": "custom_tool_call",
+        "status": status,
+        "call_id": call_id,
+        "input": text,
+        "name": name,
+    }
+
+
+def reasoning_item(id_: str, status: Status, parts: list[Json]) -> Json:
+    return {"id": id_, "type": "reasoning", "status": status, "summary": [], "content": parts}
+
+
 def logprob_object(vocabulary: Vocabulary, token: TokenLogprob) -> Json:
     def entry(one: int, logprob: float) -> Json:
         spelled = vocabulary.pieces[one] or vocabulary.name(one).encode()
@@ -98,8 +113,10 @@ def _described(given: Any) -> bool:
     return getattr(given.format, "description", None) is not None
 
 
-def _tool(tool: FunctionToolIn) -> Json:
-    return tool.model_dump()
+def _tool(tool: FunctionToolIn | CustomToolIn) -> Json:
+    if isinstance(tool, FunctionToolIn):
+        return tool.model_dump()
+    return {"format": {"type": "text"}, **tool.model_dump(exclude_none=True)}
 
 
 def _tool_choice(request: ResponseRequest) -> Any:

@@ -6,7 +6,15 @@ from pydantic import ValidationError
 
 from server.api.errors import ApiError, field_name, invalid, translate
 from server.api.response_items import as_chat_messages
-from server.api.response_wire import AllowedToolsIn, FunctionToolIn, NamedTool, ResponseRequest, SchemaTextFormat
+from server.api.response_wire import (
+    AllowedToolsIn,
+    CustomToolIn,
+    FunctionToolIn,
+    GrammarFormat,
+    NamedTool,
+    ResponseRequest,
+    SchemaTextFormat,
+)
 from server.api.sampling_fields import SamplingFields
 from server.api.wire import ChatCompletionRequest
 
@@ -71,26 +79,38 @@ def response_param(param: str) -> str:
         "max_completion_tokens": "max_output_tokens",
         "tool_choice.allowed_tools": "tool_choice",
         "tool_choice.function": "tool_choice",
+        "tool_choice.custom": "tool_choice",
     }
     for old, new in renamed.items():
         if param.startswith(old):
-            return (new + param.removeprefix(old)).replace("].function", "]")
-    return param.replace("].function.", "].") if param.startswith("tools[") else param
+            return (new + param.removeprefix(old)).replace("].function", "]").replace("].custom", "]")
+    if param.startswith("tools["):
+        return param.replace("].function.", "].").replace("].custom.", "].").replace("format.grammar.", "format.")
+    return param
 
 
-def _tool(tool: FunctionToolIn) -> Json:
-    return {"type": "function", "function": tool.model_dump(exclude={"type"}, exclude_none=True)}
+def _tool(tool: FunctionToolIn | CustomToolIn) -> Json:
+    if isinstance(tool, FunctionToolIn):
+        return {"type": "function", "function": tool.model_dump(exclude={"type"}, exclude_none=True)}
+    custom = tool.model_dump(exclude={"type"}, exclude_none=True)
+    if isinstance(tool.format, GrammarFormat):
+        custom["format"] = {"type": "grammar", "grammar": tool.format.model_dump(exclude={"type"})}
+    return {"type": "custom", "custom": custom}
 
 
 def _tool_choice(body: ResponseRequest) -> Any:
     match body.tool_choice:
-        case NamedTool(name=name):
-            return {"type": "function", "function": {"name": name}}
+        case NamedTool() as named:
+            return _named(named)
         case AllowedToolsIn(mode=mode, tools=tools):
-            named = [{"type": "function", "function": {"name": tool.name}} for tool in tools]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
+            allowed = {"mode": mode, "tools": [_named(tool) for tool in tools]}
+            return {"type": "allowed_tools", "allowed_tools": allowed}
         case word:
             return word
+
+
+def _named(tool: NamedTool) -> Json:
+    return {"type": tool.type, tool.type: {"name": tool.name}}
 
 
 def _response_format(body: ResponseRequest) -> Json | None:

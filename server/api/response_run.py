@@ -36,7 +36,8 @@ class ResponseRun:
         self._new_items: tuple[Json, ...] = ()
         model = services.engine.model
         body = response_object(request, new_response_id(), int(time.time()), model.sampling_defaults)
-        self.progress = ResponseEvents(body, self._describe if request.wants_logprobs else None)
+        describe = self._describe if request.wants_logprobs else None
+        self.progress = ResponseEvents(body, describe, completion.custom_tools)
 
     @property
     def widened(self) -> dict[str, str]:

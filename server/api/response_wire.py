@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from server.api.custom_tools import GrammarText
 from server.api.sampling_fields import SamplingFields, Wire
 
 INCLUDED_LOGPROBS = "message.output_text.logprobs"
@@ -18,6 +19,24 @@ _INCLUDABLE = (
     INCLUDED_LOGPROBS,
 )
 
+_KINDS = {"function": "Named", "custom": "Named", "allowed_tools": "Allowed", "json_schema": "Schema"}
+
+
+def _kind(value: Any) -> str:
+    """Which of several objects is meant, so that errors name the fields of that one only."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return _KINDS.get(str(kind), "Plain")
+
+
+def _format_kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "Grammar" if kind == "grammar" else "Free"
+
+
+def _tool_kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "Custom" if kind == "custom" else "Function"
+
 
 class FunctionToolIn(Wire):
     type: Literal["function"]
@@ -27,8 +46,28 @@ class FunctionToolIn(Wire):
     strict: bool | None = None
 
 
+class FreeFormat(Wire):
+    type: Literal["text"]
+
+
+class GrammarFormat(GrammarText):
+    type: Literal["grammar"]
+
+
+class CustomToolIn(Wire):
+    type: Literal["custom"]
+    name: str
+    description: str | None = None
+    format: (
+        Annotated[
+            Annotated[FreeFormat, Tag("Free")] | Annotated[GrammarFormat, Tag("Grammar")], Discriminator(_format_kind)
+        ]
+        | None
+    ) = None
+
+
 class NamedTool(Wire):
-    type: Literal["function"]
+    type: Literal["function", "custom"]
     name: str
 
 
@@ -52,12 +91,6 @@ class SchemaTextFormat(Wire):
     strict: bool | None = None
 
 
-def _kind(value: Any) -> str:
-    """Which of several objects is meant, so that errors name the fields of that one only."""
-    kind = value.get("type") if isinstance(value, dict) else None
-    return {"function": "Named", "allowed_tools": "Allowed", "json_schema": "Schema"}.get(str(kind), "Plain")
-
-
 class TextIn(Wire):
     format: (
         Annotated[
@@ -73,6 +106,11 @@ class ReasoningIn(Wire):
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
+ResponseTool = Annotated[
+    Annotated[FunctionToolIn, Tag("Function")] | Annotated[CustomToolIn, Tag("Custom")], Discriminator(_tool_kind)
+]
+
+
 class ResponseRequest(SamplingFields):
     """A response to be made."""
 
@@ -81,7 +119,7 @@ class ResponseRequest(SamplingFields):
     """Items; `response_items` reads them."""
     instructions: str | None = None
     previous_response_id: str | None = None
-    tools: list[FunctionToolIn] | None = Field(default=None, max_length=512)
+    tools: list[ResponseTool] | None = Field(default=None, max_length=512)
     tool_choice: (
         Annotated[
             Annotated[Literal["none", "auto", "required"], Tag("Plain")]
@@ -113,8 +151,8 @@ class ResponseRequest(SamplingFields):
     def _functions_only(cls, tools: Any) -> Any:
         for tool in tools if isinstance(tools, list) else ():
             kind = tool.get("type") if isinstance(tool, dict) else None
-            if isinstance(kind, str) and kind != "function":
-                raise ValueError(f"this server has no tool of the type {kind!r}; it calls functions, which you run")
+            if isinstance(kind, str) and kind not in ("function", "custom"):
+                raise ValueError(f"this server has no tool of the type {kind!r}; it calls functions that you run")
         return tools
 
     @field_validator("background", "conversation", "prompt")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from server.api.completion import Answer, Call, ChoiceEvent, ChoiceFinished, Completion, new_id
+from server.api.completion import Answer, ChoiceEvent, ChoiceFinished, Completion, new_id
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, ReasoningDelta
 from server.engine.types import TokenLogprob, Usage
 
@@ -62,6 +62,8 @@ class ChunkWriter:
         self._usage: Json = {"usage": None} if include_usage else {}
         self._logprobs: defaultdict[int, list[TokenLogprob]] = defaultdict(list)
         """Of each choice, those that no chunk has told yet."""
+        self._is_custom: dict[int, bool] = {}
+        """Of each choice, whether its latest call is a custom tool's."""
 
     def role(self, index: int) -> Json:
         """The first chunk of a choice."""
@@ -75,12 +77,12 @@ class ChunkWriter:
             case ReasoningDelta(text):
                 return self._chunk(index, {"reasoning_content": text})
             case CallStart(number, name):
-                function = {"name": name, "arguments": ""}
-                call = {"index": number, "id": new_id("call"), "type": "function", "function": function}
+                self._is_custom[index] = name in self._completion.custom_tools
+                call = {"index": number, "id": new_id("call"), **_call_object(name, "", self._is_custom[index])}
                 return self._chunk(index, {"tool_calls": [call]})
-            case CallDelta(number, arguments):
-                call = {"index": number, "function": {"arguments": arguments}}
-                return self._chunk(index, {"tool_calls": [call]})
+            case CallDelta(number, text):
+                fragment = {"custom": {"input": text}} if self._is_custom[index] else {"function": {"arguments": text}}
+                return self._chunk(index, {"tool_calls": [{"index": number, **fragment}]})
             case CallEnd():
                 return None
             case TokenLogprob():
@@ -124,10 +126,15 @@ def _choice(completion: Completion, index: int, answer: Answer) -> Json:
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if answer.calls:
-        message["tool_calls"] = [_call(call) for call in answer.calls]
+        custom = completion.custom_tools
+        message["tool_calls"] = [
+            {"id": c.id, **_call_object(c.name, c.arguments, c.name in custom)} for c in answer.calls
+        ]
     logprobs = logprobs_object(completion, answer.logprobs)
     return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": answer.reason}
 
 
-def _call(call: Call) -> Json:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+def _call_object(name: str, text: str, is_custom: bool) -> Json:
+    if is_custom:
+        return {"type": "custom", "custom": {"name": name, "input": text}}
+    return {"type": "function", "function": {"name": name, "arguments": text}}

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from server.api.custom_tools import NAME, CustomCallIn, CustomToolIn, NamedCustomChoice
 from server.api.sampling_fields import SamplingFields, StreamFields, Wire
-
-_NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 
 class TextPart(Wire):
@@ -23,10 +22,21 @@ class FunctionCall(Wire):
     arguments: str
 
 
-class ToolCallIn(Wire):
+class FunctionCallIn(Wire):
     id: str
     type: Literal["function"] = "function"
     function: FunctionCall
+
+
+def _is_custom(value: Any) -> str:
+    """Which of the two kinds of tools, calls or choices is meant."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "Custom" if kind == "custom" else "Function"
+
+
+ToolCallIn = Annotated[
+    Annotated[FunctionCallIn, Tag("Function")] | Annotated[CustomCallIn, Tag("Custom")], Discriminator(_is_custom)
+]
 
 
 class MessageIn(Wire):
@@ -58,15 +68,20 @@ class MessageIn(Wire):
 
 
 class FunctionIn(Wire):
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class ToolIn(Wire):
+class FunctionToolIn(Wire):
     type: Literal["function"]
     function: FunctionIn
+
+
+ToolIn = Annotated[
+    Annotated[FunctionToolIn, Tag("Function")] | Annotated[CustomToolIn, Tag("Custom")], Discriminator(_is_custom)
+]
 
 
 class FunctionName(Wire):
@@ -80,7 +95,12 @@ class NamedToolChoice(Wire):
 
 class AllowedTools(Wire):
     mode: Literal["auto", "required"]
-    tools: list[NamedToolChoice] = Field(min_length=1)
+    tools: list[
+        Annotated[
+            Annotated[NamedToolChoice, Tag("Function")] | Annotated[NamedCustomChoice, Tag("Custom")],
+            Discriminator(_is_custom),
+        ]
+    ] = Field(min_length=1)
 
 
 class AllowedToolChoice(Wire):
@@ -91,7 +111,7 @@ class AllowedToolChoice(Wire):
 class JsonSchemaIn(Wire):
     model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     description: str | None = None
     schema_: dict[str, Any] | bool = Field(default=True, alias="schema")
     strict: bool | None = None
@@ -107,8 +127,8 @@ class SchemaFormat(Wire):
 
 
 def _tool_choice_kind(value: Any) -> str:
-    kind = value.get("type") if isinstance(value, dict) else None
-    return {"function": "Named", "allowed_tools": "Allowed"}.get(str(kind), "Word")
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return {"function": "Named", "custom": "Custom", "allowed_tools": "Allowed"}.get(str(kind), "Word")
 
 
 def _format_kind(value: Any) -> str:
@@ -118,6 +138,7 @@ def _format_kind(value: Any) -> str:
 ToolChoiceIn = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("Word")]
     | Annotated[NamedToolChoice, Tag("Named")]
+    | Annotated[NamedCustomChoice, Tag("Custom")]
     | Annotated[AllowedToolChoice, Tag("Allowed")],
     Discriminator(_tool_choice_kind),
 ]

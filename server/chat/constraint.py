@@ -98,7 +98,8 @@ def _tool_fragment(tool: Tool, request: ChatRequest, dialect: Dialect) -> Fragme
     try:
         return dialect.arguments.compile(schema, strict=tool.strict)
     except GrammarError as error:
-        raise SchemaError(f"tools[{index}].function.parameters", error) from error
+        field = "custom.format.grammar.definition" if tool.is_custom else "function.parameters"
+        raise SchemaError(f"tools[{index}].{field}", error) from error
 
 
 def _format_fragment(wanted: ResponseFormat) -> Fragment | None:

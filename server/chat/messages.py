@@ -67,6 +67,8 @@ class Tool:
     parameters: Mapping[str, Any]
     description: str | None = None
     strict: bool = False
+    is_custom: bool = False
+    """Its arguments are only the string `input`, which is what the client is to get."""
 
     def as_template_value(self) -> dict[str, Any]:
         function: dict[str, Any] = {"name": self.name}

@@ -28,6 +28,9 @@ def function(name: str, parameters: dict[str, Any] | None = None, **fields: Any)
 
 
 WEATHER, STOP = function("get_weather", CITY, description="Weather of a city"), function("stop_all")
+NOTE = {"type": "custom", "custom": {"name": "note", "description": "Take a note"}}
+_LETTERS = {"syntax": "regex", "definition": "[a-f]{3,6}"}
+CODE = {"type": "custom", "custom": {"name": "code", "format": {"type": "grammar", "grammar": _LETTERS}}}
 QUESTION = [{"role": "user", "content": "What is the weather in Paris?"}]
 CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'}}
 ANSWERED = [
@@ -102,6 +105,7 @@ _CHOICES: list[Any] = [
     {"type": "function", "function": {"name": "stop_all"}},
     {"type": "allowed_tools", "allowed_tools": {
         "mode": "required", "tools": [{"type": "function", "function": {"name": "get_weather"}}]}},
+    {"type": "custom", "custom": {"name": "code"}},
     {"type": "allowed_tools", "allowed_tools": {
         "mode": "auto", "tools": [{"type": "function", "function": {"name": "get_weather"}}]}},
 ]  # fmt: skip
@@ -118,6 +122,8 @@ _EMBED: list[dict[str, Any]] = [
 
 _TOOL = {"type": "function", "name": "get_weather", "parameters": CITY, "strict": True}
 _BARE = {"type": "function", "name": "stop_all", "parameters": None, "strict": None}
+_NOTE = {"type": "custom", "name": "note", "description": "Take a note"}
+_CODE = {"type": "custom", "name": "code", "format": {"type": "grammar", "syntax": "regex", "definition": "[a-f]{3,6}"}}
 _FORMAT = {"format": {"type": "json_schema", "name": "person", "schema": CITY, "strict": True}}
 _ITEMS = [
     {"role": "developer", "content": "Be brief."},
@@ -129,6 +135,8 @@ _ITEMS = [
     {"type": "function_call", "call_id": "c2", "name": "stop_all", "arguments": "{}"},
     {"type": "function_call_output", "call_id": "c1", "output": "clear"},
     {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "done"}]},
+    {"type": "custom_tool_call", "call_id": "c3", "name": "note", "input": "a \"b\"\n"},
+    {"type": "custom_tool_call_output", "call_id": "c3", "output": "noted"},
 ]  # fmt: skip
 _RESPONSES: list[dict[str, Any]] = [
     {}, {"input": _ITEMS}, {"input": _ITEMS, "tools": [_TOOL]}, {"instructions": "Be brief."}, {"store": False},
@@ -138,8 +146,8 @@ _RESPONSES: list[dict[str, Any]] = [
     {"text": _FORMAT, "max_output_tokens": 60}, {"include": ["message.output_text.logprobs"]},
     {"include": ["reasoning.encrypted_content"]}, {"top_logprobs": 5}, {"max_tool_calls": 3},
     {"prompt_cache_key": "k"}, {"safety_identifier": "s"}, {"background": False}, {"text": _FORMAT, "tools": [_BARE]},
-    *({"tools": [_TOOL, _BARE], "tool_choice": choice, "max_output_tokens": 40} for choice in (
-        "none", "auto", "required", {"type": "function", "name": "stop_all"},
+    *({"tools": [_TOOL, _BARE, _NOTE, _CODE], "tool_choice": choice, "max_output_tokens": 40} for choice in (
+        "none", "auto", "required", {"type": "function", "name": "stop_all"}, {"type": "custom", "name": "code"},
         {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "get_weather"}]})),
 ]  # fmt: skip
 
@@ -150,8 +158,11 @@ def valid_cases() -> Iterator[Case]:
     for stream, fields in product(streams, [*_CHAT, *_SAMPLING]):
         yield chat(**{**fields, **stream})
     for stream, choice, parallel in product(streams[:2], _CHOICES, (None, False)):
-        fields = {"tools": [WEATHER, STOP], "tool_choice": choice, "parallel_tool_calls": parallel, "max_tokens": 40}
-        yield chat(**{k: v for k, v in {**fields, **stream}.items() if v is not None})
+        custom = [] if stream else [NOTE, CODE]  # the document has no chunks of custom calls
+        if custom or not (isinstance(choice, dict) and choice["type"] == "custom"):
+            tools = [WEATHER, STOP, *custom]
+            fields = {"tools": tools, "tool_choice": choice, "parallel_tool_calls": parallel, "max_tokens": 40}
+            yield chat(**{k: v for k, v in {**fields, **stream}.items() if v is not None})
     for stream, choice in product(streams[1:], _CHOICES[1:5]):
         yield chat(tools=[WEATHER, STOP], tool_choice=choice, response_format=PERSON, n=2, max_tokens=50, **stream)
     for stream, fields in product(streams, [*_TEXT, *_SAMPLING]):
