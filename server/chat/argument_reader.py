@@ -159,7 +159,7 @@ class ParameterReader:
         return Reading(len(sure), start + _escaped(sure), needs_more=True)
 
     def _may_be_null(self, text: str) -> bool:
-        return self._is_nullable and "null".startswith(text)
+        return self._is_nullable and ("null" + self._form.text_close).startswith(text)
 
     def _rest(self, text: str) -> str:
         """The text's last piece, or all of it."""

@@ -21,6 +21,8 @@ _REASON = "this model writes arguments one by one, as bare text"
 _TEXT_LIMITS = ("pattern", "minLength", "maxLength", "format", "not", "allOf", "anyOf", "oneOf", "if")
 
 Schema = Mapping[str, Any]
+_Starts = list[tuple[str, Node]]
+"""The forms of a member: the literal it begins with, and the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,11 @@ class Parameters:
         listed, required = schema.get("properties", {}), frozenset(schema.get("required", ()))
         if not listed and schema.get("additionalProperties", True) is not False:
             return Fragment(self._any(), reports[0])
-        nodes: list[tuple[Node, bool]] = []
+        nodes: list[tuple[_Starts, bool]] = []
         for key, inner in listed.items():
             self._check_key(key)
-            node, report = self._member(key, inner, schema, strict=strict)
-            nodes.append((node, key in required))
+            starts, report = self._member(key, inner, schema, strict=strict)
+            nodes.append((starts, key in required))
             reports.append(report)
         return Fragment(self._row(nodes), grammars.merge(*reports))
 
@@ -131,8 +133,11 @@ class Parameters:
         more = grammars.repeat(grammars.sequence(grammars.literal(self.separator), one))
         return grammars.optional(grammars.sequence(one, more))
 
-    def _row(self, members: list[tuple[Node, bool]]) -> Node:
-        """The members in order, those that are not required left out or not, separators between."""
+    def _row(self, members: list[tuple[_Starts, bool]]) -> Node:
+        """The members in order, those that are not required left out or not, separators between.
+
+        A separator is one literal with what follows it, because a lexer can't take back a shorter one.
+        """
         follows: dict[bool, Node] = {False: grammars.literal(""), True: grammars.literal("")}
         for number, (member, is_required) in reversed(list(enumerate(members))):
             after = follows[True]
@@ -140,7 +145,7 @@ class Parameters:
                 has_previous: Rule(
                     f"{'more' if has_previous else 'first'}-{number}",
                     grammars.choice(
-                        grammars.sequence(grammars.literal(self.separator if has_previous else ""), member, after),
+                        grammars.sequence(_any_of(member, self.separator if has_previous else ""), after),
                         *(() if is_required else (follows[has_previous],)),
                     ),
                 )
@@ -148,24 +153,23 @@ class Parameters:
             }
         return follows[False]
 
-    def _member(self, key: str, inner: Any, root: Schema, *, strict: bool) -> tuple[Node, Report]:
+    def _member(self, key: str, inner: Any, root: Schema, *, strict: bool) -> tuple[_Starts, Report]:
         text, is_nullable = text_part(resolved(inner, root), root)
-        start = grammars.literal(self.open + key + self.middle)
+        start, text_start = self.open + key + self.middle, self.open + key + self.text_middle
         if not self.has_bare_text or text is None:
             whole = {**{name: root[name] for name in ("$defs", "definitions") if name in root}, **_as_object(inner)}
             fragment = grammars.compile_schema(whole, strict=strict, spacing=Spacing.SPACED, closed=True, openapi=True)
-            node = grammars.sequence(start, fragment.node, grammars.literal(self.close))
+            starts = [(start, grammars.sequence(fragment.node, grammars.literal(self.close)))]
             if self.has_own_mark and _admits_texts(resolved(inner, root)):
-                text_start = grammars.literal(self.open + key + self.text_middle)
-                node = grammars.choice(node, grammars.sequence(text_start, text_until(self.text_close)))
-            return node, fragment.report
+                starts.append((text_start, text_until(self.text_close)))
+            return starts, fragment.report
         limits = [limit for limit in _TEXT_LIMITS if limit in text]
         if limits and strict:
             raise UnsupportedSchema(limits[0], f"/properties/{key}", _REASON)
-        null = grammars.sequence(start, grammars.literal("null" + self.close))
-        said = grammars.sequence(grammars.literal(self.open + key + self.text_middle), self._text(text, is_nullable))
-        node = grammars.choice(said, *([null] if is_nullable and not self._reads_null(text) else []))
-        return node, Report(widened=tuple(Entry(limit, f"/properties/{key}") for limit in limits))
+        starts = [(text_start, self._text(text, is_nullable))]
+        if is_nullable and not self._reads_null(text):
+            starts.append((start, grammars.literal("null" + self.close)))
+        return starts, Report(widened=tuple(Entry(limit, f"/properties/{key}") for limit in limits))
 
     def _reads_null(self, text: Schema) -> bool:
         """A bare `null` is among the texts that the grammar admits anyway."""
@@ -184,6 +188,10 @@ class Parameters:
 
 
 Arguments = JsonArguments | Parameters
+
+
+def _any_of(starts: _Starts, before: str) -> Node:
+    return grammars.choice(*(grammars.sequence(grammars.literal(before + start), rest) for start, rest in starts))
 
 
 def write_json(value: object, spacing: Spacing) -> str:
@@ -248,16 +256,20 @@ def _as_object(schema: Any) -> Schema:
 
 
 def text_until(mark: str, not_first: str = "") -> Node:
-    """Any text up to the first `mark`, which is part of it. The mark's first character must not come in it again.
+    """Any text up to the first `mark`, which is part of it. `not_first`: characters the text may not begin with.
 
-    `not_first`: characters the text may not begin with.
+    Where the mark's first character comes in it again, no text has the part before that.
     """
-    return Lexeme(grammars.sequence(*_unmarked(mark, not_first), grammars.literal(mark)))
+    return Lexeme(grammars.sequence(*_unmarked(_head(mark), not_first), grammars.literal(mark)))
 
 
 def text_without(mark: str, not_first: str = "") -> Node:
     """Any text that `mark` does not appear in. As `text_until`."""
-    return Lexeme(grammars.sequence(*_unmarked(mark, not_first)))
+    return Lexeme(grammars.sequence(*_unmarked(_head(mark), not_first)))
+
+
+def _head(mark: str) -> str:
+    return mark[: mark.find(mark[0], 1)] if mark[0] in mark[1:] else mark
 
 
 def _unmarked(mark: str, not_first: str) -> tuple[Node, ...]:

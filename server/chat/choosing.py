@@ -15,6 +15,7 @@ from server.chat.dialect import GENERIC, Dialect
 from server.chat.history import History
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.named import named_dialects
+from server.chat.roles import roles_of
 from server.chat.template import ChatTemplate, TemplateError
 
 _USER = Message("user", "trammel probe question")
@@ -97,6 +98,6 @@ def _holds(template: ChatTemplate, dialect: Dialect, arguments: Mapping[str, Any
 
 def render(template: ChatTemplate, dialect: Dialect, messages: Sequence[Message], tools: Sequence[Tool]) -> str:
     """The prompt's text. Raises: TemplateError."""
-    history = History(dialect)
+    history = History(dialect, roles_of(template))
     shown = history.rewrite(messages, tools)
     return template.render(shown, history.tools(tools), **history.variables(tools))

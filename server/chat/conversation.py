@@ -10,11 +10,11 @@ from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect
 from server.chat.free_parser import FreeParser
 from server.chat.history import History
-from server.chat.messages import Message, Role
 from server.chat.parser import AnswerParser
 from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
 from server.chat.request import ChatRequest
-from server.chat.template import ChatTemplate, TemplateError
+from server.chat.roles import roles_of
+from server.chat.template import ChatTemplate
 from server.chat.thinking import ThinksAt, thinks_at
 
 CHATML = (
@@ -50,7 +50,7 @@ class Conversations:
         self._names = SpecialNames(names.control, frozenset(name for name in names.marks if name in template.source))
         self.dialect: Dialect = dialect_of(template)
         self._grammars = AnswerGrammars(self.dialect)
-        self._history = History(self.dialect, _shows(template, "developer"))
+        self._history = History(self.dialect, roles_of(template))
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """May take milliseconds: call it off the event loop. Raises: SchemaError, TemplateError."""
@@ -70,12 +70,3 @@ class Conversations:
         if not prepared.is_constrained and prepared.calls_at != "nowhere":
             return FreeParser(self.dialect, prepared.schemas, prepared.thinks)
         return AnswerParser(self.dialect, calls=prepared.calls_at, schemas=prepared.schemas, thinks=prepared.thinks)
-
-
-def _shows(template: ChatTemplate, role: Role) -> bool:
-    """Whether a template renders messages of a role; many know no `developer` and drop it without a word."""
-    text = "trammel probe instruction"
-    try:
-        return text in template.render([Message(role, text), Message("user", "trammel probe question")])
-    except TemplateError:
-        return False

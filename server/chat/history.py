@@ -13,6 +13,7 @@ from typing import Any
 from server.chat.arguments import Parameters, Schema
 from server.chat.dialect import Dialect, Hole, fitting_id
 from server.chat.messages import Message, Tool, ToolCall
+from server.chat.roles import ALL_ROLES, Roles, fitted
 
 GENERIC_SYSTEM = (
     "You may call one or more functions to help with the user's request. The functions, one JSON signature a line:\n"
@@ -34,20 +35,18 @@ class History:
     """Rewrites messages for a dialect's template."""
 
     dialect: Dialect
-    knows_developer: bool = True
+    roles: Roles = ALL_ROLES
 
     def rewrite(self, messages: Sequence[Message], tools: Sequence[Tool]) -> tuple[Message, ...]:
         """The same conversation in the template's terms."""
         schemas = {tool.name: tool.parameters for tool in tools}
-        if not self.knows_developer:
-            messages = [replace(m, role="system") if m.role == "developer" else m for m in messages]
         shown = [self._shown(message, schemas) for message in self._one_by_one(messages)]
         text = self._instruction(tools)
         if text and shown and shown[0].role in ("system", "developer"):
             shown[0] = replace(shown[0], content=f"{shown[0].content}\n\n{text}")
         elif text:
             shown.insert(0, Message("system", text))
-        return tuple(shown)
+        return tuple(fitted(shown, self.roles))
 
     def variables(self, tools: Sequence[Tool]) -> dict[str, Any]:
         """What lists the tools, if the template looks for them under another name than `tools`."""

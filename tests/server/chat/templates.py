@@ -40,3 +40,94 @@ TOOLLESS = ChatTemplate(
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+_CHATML = """
+{%- if tools %}{{- '<|im_start|>system\\n' }}{%- for tool in tools %}{{- tool | tojson + '\\n' }}{%- endfor %}
+{{- '<|im_end|>\\n' }}{%- endif %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' + message.content }}
+    {%- if message.tool_calls %}{{- BEGIN }}{%- endif %}
+    {%- for call in message.tool_calls %}{%- set f = call.function %}CALL{%- endfor %}
+    {%- if message.tool_calls %}{{- END }}{%- endif %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+
+
+def _chatml(call: str, begin: str = "", end: str = "") -> ChatTemplate:
+    source = _CHATML.replace("CALL", call).replace("BEGIN", repr(begin)).replace("END", repr(end))
+    return ChatTemplate(source)
+
+
+def _each(item: str, *, before: str, after: str) -> str:
+    loop = "{%- for key, value in f.arguments.items() %}" + item + "{%- endfor %}"
+    return before + loop + after
+
+
+CODER = _chatml(
+    _each(
+        "{{- '<parameter=' + key + '>\\n' }}"
+        "{{- value | tojson if value is mapping else value }}{{- '\\n</parameter>\\n' }}",
+        before="{{- '<tool_call>\\n<function=' + f.name + '>\\n' }}",
+        after="{{- '</function>\\n</tool_call>' }}",
+    )
+)
+"""Keys and bare texts in tags, as Qwen3-Coder writes them."""
+
+MARKED = _chatml(
+    _each(
+        "{{- '<p name=\"' + key + '\" string=\"' + ('true' if value is string else 'false') + '\">' }}"
+        "{{- value if value is string else value | tojson }}{{- '</p>\\n' }}",
+        before="{{- '<invoke name=\"' + f.name + '\">\\n' }}",
+        after="{{- '</invoke>\\n' }}",
+    ),
+    begin="<calls>\n",
+    end="</calls>",
+)
+"""A mark before each value says whether it is text, as DeepSeek V3.2's DSML has it."""
+
+NUMBERED = _chatml(
+    "{{- '<|call|>functions.' + f.name + ':' + loop.index0 | string }}"
+    "{{- '<|args|>' + f.arguments | tojson + '<|call_end|>' }}",
+    begin="<|calls|>",
+    end="<|calls_end|>",
+)
+"""Names without quotes and a counter, as Kimi K2 writes them."""
+
+WITH_IDS = _chatml(
+    "{{- ', ' if not loop.first }}"
+    '{{- \'{"name": "\' + f.name + \'", "arguments": \' + f.arguments | tojson + \', "id": "\' + call.id + \'"}\' }}',
+    begin="[TOOL_CALLS][",
+    end="]",
+)
+"""A JSON list with ids, as Mistral Nemo writes it."""
+
+AT_FIRST = _chatml(
+    "{%- if not loop.first %}{{- raise_exception('one call at a time') }}{%- endif %}"
+    "{{- '{\"name\": \"' + f.name + '\", \"parameters\": ' + f.arguments | tojson + '}' }}"
+)
+"""Bare JSON at the beginning of an answer and one call a turn, as Llama 3 writes it."""
+
+THINKING = ChatTemplate(
+    HERMES.source.replace(
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}",
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+        "{%- if is_open %}{{- '<think>\\n' }}{%- endif %}",
+    )
+    + "{#- </think> #}"
+)
+"""HERMES for a model that thinks first; `is_open` makes the prompt begin the thought."""
+
+SAMPLES = {
+    "ours": OURS,
+    "hermes": HERMES,
+    "toolless": TOOLLESS,
+    "coder": CODER,
+    "marked": MARKED,
+    "numbered": NUMBERED,
+    "with_ids": WITH_IDS,
+    "at_first": AT_FIRST,
+    "thinking": THINKING,
+}
+"""One of each form."""

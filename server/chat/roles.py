@@ -1,0 +1,61 @@
+"""What a template makes of the roles of messages: many drop or refuse some of them."""
+
+from dataclasses import dataclass
+
+from server.chat.messages import Message, Role
+from server.chat.template import ChatTemplate, TemplateError
+
+_TEXT = "trammel probe instruction"
+_USER = Message("user", "trammel probe question")
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """How messages may be arranged."""
+
+    knows_developer: bool = True
+    knows_system: bool = True
+    may_repeat: bool = True
+    """Two messages of one role may follow each other."""
+
+
+ALL_ROLES = Roles()
+
+
+def roles_of(template: ChatTemplate) -> Roles:
+    return Roles(
+        _shows(template, Message("developer", _TEXT), _USER),
+        _shows(template, Message("system", _TEXT), _USER),
+        _shows(template, _USER, Message("user", _TEXT)),
+    )
+
+
+def fitted(messages: list[Message], roles: Roles) -> list[Message]:
+    """The messages with roles that the template knows: what it does not is said by a role that it does."""
+    if not roles.knows_developer:
+        messages = [_as(message, "system") if message.role == "developer" else message for message in messages]
+    if not roles.knows_system:
+        messages = _joined([_as(m, "user") if m.role == "system" else m for m in messages])
+    return messages if roles.may_repeat else _joined(messages)
+
+
+def _as(message: Message, role: Role) -> Message:
+    return Message(role, message.content)
+
+
+def _joined(messages: list[Message]) -> list[Message]:
+    """Neighbouring users' texts in one message each."""
+    joined: list[Message] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role == "user":
+            joined[-1] = Message("user", f"{joined[-1].content}\n\n{message.content}")
+        else:
+            joined.append(message)
+    return joined
+
+
+def _shows(template: ChatTemplate, *messages: Message) -> bool:
+    try:
+        return _TEXT in template.render(messages)
+    except TemplateError:
+        return False
