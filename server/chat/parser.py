@@ -74,7 +74,7 @@ class AnswerParser:
         """Not decided yet."""
         self._text_begin = dialect.text_begin
         """Still to be taken off the content."""
-        self._is_trimming = self._state == "thinking"
+        self._is_trimming = self._state == "thinking" and not dialect.text_begin
         """White space between reasoning and content is neither's."""
         self._form: Form = ()
         self._after_form: _State = "name"

@@ -48,6 +48,7 @@ class ThinkingReader:
 
     def __init__(self, marks: Reasoning | None, at: ThinksAt) -> None:
         self._marks = marks or Reasoning("", "")
+        self._mark = self._marks.begin.lstrip()
         self._has_begun = at == "open"
         self._has_thought = False
 
@@ -55,15 +56,15 @@ class ThinkingReader:
         if not self._has_begun:
             return self._begin(text)
         blanks = 0 if self._has_thought else len(text) - len(text.lstrip())
-        if not self._has_thought and text[blanks:].startswith(self._marks.begin):
+        if not self._has_thought and text[blanks:].startswith(self._mark):
             return self._read_after(
-                text, blanks + len(self._marks.begin)
+                text, blanks + len(self._mark)
             )  # the prompt has opened it, and the model too
         end = text.find(self._marks.end)
         if end >= 0:
             return ThinkingStep(end + len(self._marks.end), text[blanks:end].rstrip(), is_over=True)
         sure = text[blanks : max(blanks, len(text) - held_length(text, self._marks.end))]
-        if not self._has_thought and self._marks.begin.startswith(text[blanks:]):
+        if not self._has_thought and self._mark.startswith(text[blanks:]):
             sure = ""
         self._has_thought = self._has_thought or bool(sure)
         return ThinkingStep(blanks + len(sure) if sure else 0, sure)
@@ -75,10 +76,10 @@ class ThinkingReader:
     def _begin(self, text: str) -> ThinkingStep:
         start = text.lstrip()
         blanks = len(text) - len(start)
-        if start.startswith(self._marks.begin):
+        if start.startswith(self._mark):
             self._has_begun = True
-            return self._read_after(text, blanks + len(self._marks.begin))
-        if self._marks.begin.startswith(start):
+            return self._read_after(text, blanks + len(self._mark))
+        if self._mark.startswith(start):
             return ThinkingStep(0)
         return ThinkingStep(0, is_over=True)
 
