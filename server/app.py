@@ -17,7 +17,8 @@ from server.api.admin_key import AdminKey
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
-from server.api.services import EmbeddingServices, Services
+from server.api.services import EmbeddingServices, Services, template_of
+from server.chat.choosing import dialect_of
 from server.chat.template import TemplateError
 from server.engine.adapter_folder import AdapterFolder
 from server.engine.draft_model import draft_cells
@@ -112,12 +113,21 @@ def load_engine(path: Path, settings: Settings, draft: Path | None = None) -> En
     with contextlib.ExitStack() as loaded:
         model = Model(path, model_settings(settings))
         loaded.callback(model.close)
+        _speak_dialect(model)
         guessing = None if draft is None else Model(draft, model_settings(settings))
         if guessing is not None:
             loaded.callback(guessing.close)
         engine = Engine(model, wanted, guessing)
         loaded.pop_all()
         return engine
+
+
+def _speak_dialect(model: Model) -> None:
+    """Special tokens that mark tool calls and reasoning are part of what the model says. Raises: ModelLoadError."""
+    try:
+        model.vocabulary.speak(dialect_of(template_of(model)).marks)
+    except TemplateError as error:
+        raise ModelLoadError(f"{model.path.name} can't be served: {error}") from error
 
 
 def _say_memory(path: Path, draft: Path | None, wanted: EngineSettings) -> None:

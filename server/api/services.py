@@ -14,6 +14,7 @@ from server.chat.prompt import SpecialNames
 from server.chat.template import ChatTemplate
 from server.engine.embedder import Embedder
 from server.engine.engine import Engine
+from server.engine.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,8 @@ class Services:
     def of(engine: Engine, model_name: str) -> "Services":
         """Raises: TemplateError, if the model's chat template can't be compiled."""
         model = engine.model
-        template = ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
         names = SpecialNames(model.vocabulary.control_names, model.vocabulary.word_names)
-        return Services(engine, model_name, Conversations(template, names))
+        return Services(engine, model_name, Conversations(template_of(model), names))
 
     @property
     def fingerprint(self) -> str:
@@ -98,6 +98,11 @@ class Services:
                 if alias.target in names
             ),
         ]
+
+
+def template_of(model: Model) -> ChatTemplate:
+    """Raises: TemplateError, if it can't be compiled."""
+    return ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ class JsonArguments:
 
     spacing: Spacing
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return ()
+
     def write(self, arguments: Mapping[str, Any], _: Schema) -> str:
         return write_json(arguments, self.spacing)
 
@@ -59,6 +63,11 @@ class Parameters:
     """Strings stand without quotes and escapes."""
     cdata_for: str = ""
     """Bare texts with one of these characters are written as CDATA, and by the template too."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The texts around keys and values."""
+        return (self.open, self.separator, self.middle, self.close, self.text_middle, self.text_close)
 
     @property
     def has_own_mark(self) -> bool:

@@ -47,8 +47,8 @@ class Conversations:
     def __init__(self, template: ChatTemplate, names: SpecialNames = NO_NAMES) -> None:
         """`names`: what the model's tokenizer reads as special tokens."""
         self.template = template
-        self._names = SpecialNames(names.control, frozenset(name for name in names.marks if name in template.source))
         self.dialect: Dialect = dialect_of(template)
+        self._names = _names_for(self.dialect, template, names)
         self._grammars = AnswerGrammars(self.dialect)
         self._history = History(self.dialect, roles_of(template))
 
@@ -70,3 +70,12 @@ class Conversations:
         if not prepared.is_constrained and prepared.calls_at != "nowhere":
             return FreeParser(self.dialect, prepared.schemas, prepared.thinks)
         return AnswerParser(self.dialect, calls=prepared.calls_at, schemas=prepared.schemas, thinks=prepared.thinks)
+
+
+def _names_for(dialect: Dialect, template: ChatTemplate, names: SpecialNames) -> SpecialNames:
+    """Marks are those that this model uses. Where calls are written into the content, their marks are such too."""
+    own = "" if dialect.shows_calls else "\n".join(dialect.marks)
+    spoken = frozenset(name for name in names.control if name in own)
+    return SpecialNames(
+        names.control - spoken, spoken | frozenset(name for name in names.marks if name in template.source)
+    )

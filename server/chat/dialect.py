@@ -95,6 +95,14 @@ class Dialect:
         return tag[0] if tag else text.split("{", 1)[0].rstrip() or text.rstrip()
 
     @property
+    def marks(self) -> tuple[str, ...]:
+        """All texts that a model of this dialect writes as structure; their special tokens are part of its text."""
+        forms = (self.begin, self.middle, self.suffix, self.next or (), self.end)
+        thought = (self.reasoning.begin, self.reasoning.end) if self.reasoning else ()
+        literals = (part for form in forms for part in form if isinstance(part, str))
+        return tuple(text for text in (*literals, *self.arguments.marks, *thought, self.text_begin) if text)
+
+    @property
     def after_name(self) -> tuple[str, ...]:
         """The texts one of which follows a name: what the middle begins with, or the arguments, or what ends them."""
         if self.middle:

@@ -57,9 +57,7 @@ class ThinkingReader:
             return self._begin(text)
         blanks = 0 if self._has_thought else len(text) - len(text.lstrip())
         if not self._has_thought and text[blanks:].startswith(self._mark):
-            return self._read_after(
-                text, blanks + len(self._mark)
-            )  # the prompt has opened it, and the model too
+            return self._read_after(text, blanks + len(self._mark))  # the prompt has opened it, and the model too
         end = text.find(self._marks.end)
         if end >= 0:
             return ThinkingStep(end + len(self._marks.end), text[blanks:end].rstrip(), is_over=True)

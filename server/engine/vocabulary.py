@@ -6,7 +6,9 @@ about text, so it may produce the first two kinds only.
 """
 
 import ctypes
+from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
@@ -17,6 +19,11 @@ from server.engine.errors import InvalidRequestError
 
 _SPECIAL_MARK = b"\xff"
 """llguidance's mark before the name of a token that no text spells."""
+_TOKENIZE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.POINTER(ctypes.c_int32), ctypes.c_int32,
+    ctypes.c_bool, ctypes.c_bool,
+)  # fmt: skip
+"""The type of `llama_tokenize`."""
 
 
 class Vocabulary:
@@ -31,6 +38,7 @@ class Vocabulary:
         self.eos: int = llama.llama_vocab_eos(self._vocab)
         self.end_tokens = frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(self._vocab, t))
         """Tokens that end a generation (end of text, end of turn …)."""
+        self._spoken: frozenset[int] = frozenset()
 
     def tokenize(self, text: str, *, parse_special: bool = True, add_special: bool = False) -> tuple[int, ...]:
         """Token ids of a text; `add_special` puts around it what the model wants there (BOS, [CLS], EOS …).
@@ -38,12 +46,23 @@ class Vocabulary:
         `parse_special` reads names of control tokens (`<|im_end|>`) as those tokens, not as letters.
         """
         data = text.encode("utf-8", errors="replace")
+        return tuple(self._tokens(data, parse_special=parse_special, add_special=add_special))
+
+    def speak(self, texts: Iterable[str]) -> None:
+        """Read the control tokens that these texts spell as text: the marks of a model's tool calls (`[TOOL_CALLS]`).
+
+        A grammar can then ask for them and an answer's text has them. Before anything else is asked of the vocabulary.
+        """
+        parsed = {token for text in texts for token in self.tokenize(text)}
+        self._spoken = frozenset(parsed - self.end_tokens)
+
+    def _tokens(self, data: bytes, *, parse_special: bool, add_special: bool = False) -> list[int]:
         room = len(data) + 16
         tokens = (llama.llama_token * room)()
         count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, add_special, parse_special)
         if count < 0:
             raise InvalidRequestError("messages", f"The text needs {-count} tokens, more than its {room} bytes.")
-        return tuple(tokens[:count])
+        return list(tokens[:count])
 
     def recut(self, before: list[int], tokens: list[int]) -> list[int]:
         """`tokens` as `tokenize` cuts their text when it stands behind `before`.
@@ -107,16 +126,38 @@ class Vocabulary:
             _SPECIAL_MARK + self._piece(token) if control else self.pieces[token]
             for token, control in enumerate(self._is_control)
         ]
-        tokenize = ctypes.cast(llama._lib.llama_tokenize, ctypes.c_void_p).value  # noqa: SLF001 - llguidance needs it
+        function = self._tokenize_marks if self._spoken else llama._lib.llama_tokenize  # noqa: SLF001 - llguidance needs it
+        tokenize = ctypes.cast(function, ctypes.c_void_p).value
         ends = [self.eos, *sorted(self.end_tokens - {self.eos})] if self.eos >= 0 else sorted(self.end_tokens)
         return LLTokenizer.from_llamacpp(
             tokens=names, vocab_ptr=self._vocab, tokenize_fptr=tokenize, eos_token=ends, slices=None
         )
 
     @cached_property
+    def _tokenize_marks(self) -> Any:
+        """`llama_tokenize` for llguidance, but spoken tokens are found in the text and other control tokens are not."""
+        names = self.control_names - {self.name(token) for token in self._spoken}
+
+        def tokenize(_: int, text: int, length: int, found: Any, room: int, *__: bool) -> int:
+            data = ctypes.string_at(text, length)
+            decoded = data.decode("utf-8", errors="replace")
+            tokens = self._tokens(data, parse_special=not any(name in decoded for name in names if name))
+            if b"".join(self.pieces[token] for token in tokens) != data:
+                tokens = self._tokens(data, parse_special=False)
+            if len(tokens) > room:
+                return -len(tokens)
+            for place, token in enumerate(tokens):
+                found[place] = token
+            return len(tokens)
+
+        return _TOKENIZE(tokenize)
+
+    @cached_property
     def _is_control(self) -> NDArray[np.bool_]:
         hidden = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN | llama.LLAMA_TOKEN_ATTR_UNUSED
-        attributes = (llama.llama_vocab_get_attr(self._vocab, token) for token in range(self.size))
+        attributes = (
+            0 if token in self._spoken else llama.llama_vocab_get_attr(self._vocab, token) for token in range(self.size)
+        )
         return np.fromiter((bool(a & hidden) for a in attributes), dtype=np.bool_, count=self.size)
 
     def _piece(self, token: int) -> bytes:
