@@ -14,9 +14,11 @@ from pydantic import ValidationError
 import grammars
 from grammars import CompiledGrammar, GrammarError, Report, Spacing
 from server import __version__
+from server.dialect_command import dialect
 from server.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(dialect)
 
 
 def main() -> None:

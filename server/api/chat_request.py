@@ -51,7 +51,15 @@ def _template_variables(body: ChatCompletionRequest) -> dict[str, Any]:
     variables = body.chat_template_kwargs or {}
     for name in sorted(RESERVED_VARIABLES & variables.keys()):
         raise invalid(f"The server itself sets the template's variable '{name}'.", "chat_template_kwargs")
-    return variables
+    return {**_thinking_variables(body.reasoning_effort), **variables}
+
+
+def _thinking_variables(effort: str | None) -> dict[str, Any]:
+    """Under the names that templates have for it; those that don't know them don't mind."""
+    if effort is None:
+        return {}
+    switched_off = {"enable_thinking": False, "thinking": False} if effort == "none" else {}
+    return {"reasoning_effort": effort, **switched_off}
 
 
 def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
@@ -68,7 +76,9 @@ def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
                 "that this tool message answers.",
                 f"messages[{index}].tool_call_id",
             )
-        result.append(Message(message.role, message.text, calls, message.tool_call_id, message.name))
+        result.append(
+            Message(message.role, message.text, calls, message.tool_call_id, message.name, message.reasoning_content)
+        )
     return tuple(result)
 
 

@@ -43,6 +43,8 @@ class MessageIn(Wire):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
     name: str | None = None
+    reasoning_content: str | None = None
+    """What the assistant thought; templates that know it may show it again."""
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
 
@@ -166,6 +168,7 @@ class ChatCompletionRequest(SamplingFields, StreamFields):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     n: int | None = Field(default=None, ge=1, le=16)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     """Ours: variables for the model's chat template."""
     trammel: TrammelOptions | None = None

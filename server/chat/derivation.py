@@ -34,6 +34,7 @@ TOOLS = tuple(
     for name in _NAMES
 )
 
+_USUAL_MARKS = (Reasoning("<think>", "</think>"), Reasoning("[THINK]", "[/THINK]"))
 _TURN_END = re.compile(
     r"<[^<>]*(?:eom|eot|eos|end.?of|im_end|[|]calls?[|]|assistant|tool_response|SPECIAL_12)[^<>]*>\s*$", re.IGNORECASE
 )
@@ -80,7 +81,7 @@ def derive_reasoning(template: ChatTemplate) -> Reasoning | None:
             and any(word in f"{marks.begin}{marks.end}".lower() for word in ("think", "thought", "reason"))
         ):
             return marks
-    return Reasoning("<think>", "</think>") if "</think>" in template.source else None
+    return next((marks for marks in _USUAL_MARKS if marks.end in template.source), None)
 
 
 @dataclass(frozen=True)

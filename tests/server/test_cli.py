@@ -10,6 +10,7 @@ from server import __version__
 from server.cli import app
 from server.settings import Settings
 
+MODEL = Path(__file__).parents[2] / "models" / "trammel-tiny.gguf"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
@@ -105,3 +106,28 @@ def test_the_context_comes_from_the_setting_or_the_model(monkeypatch: pytest.Mon
     monkeypatch.setenv("TRAMMEL_CONTEXT_LENGTH", "512")
     assert Settings().context_length == 512
     assert Settings(context_length="model").context_length == "model"
+
+
+def test_a_models_dialect_is_printed() -> None:
+    result = trammel("dialect", str(MODEL))
+    assert result.exit_code == 0
+    assert '<tool_call>{"name":"get_weather","arguments":{"city":"Oslo","days":2}}</tool_call>' in result.stdout
+    assert "root ::= " in result.stdout
+
+
+def test_the_dialects_of_a_folder_are_printed_one_a_line(tmp_path: Path) -> None:
+    (tmp_path / "plain.jinja").write_text("{{ messages[0].content }}")
+    (tmp_path / "other.jinja").write_text("{{ messages[0].content }}{{ bos_token }}")
+    lines = trammel("dialect", str(tmp_path)).stdout.splitlines()
+    assert [line.split()[:3] for line in lines] == [["other", "generic", "hermes"], ["plain", "generic", "hermes"]]
+    assert json.loads(trammel("dialect", str(tmp_path), "--json").stdout)["plain.jinja"]["origin"] == "generic"
+
+
+@pytest.mark.parametrize("content", [None, "{% for %}"])
+def test_a_template_that_cannot_be_read_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "broken.jinja"
+    if content is not None:
+        path.write_text(content)
+    result = trammel("dialect", str(path))
+    assert result.exit_code == 2
+    assert "broken.jinja" in result.stderr

@@ -235,9 +235,10 @@ def test_a_prompt_writes_calls_as_the_dialect_does(case: str) -> None:
         made = tuple(
             ToolCall(name, json.dumps(given), f"callid{n:03}") for n, (name, given) in enumerate(kept(case, some))
         )
+        turns = (USER, Message("assistant", None, made))
         results = [Message("tool", "ok", tool_call_id=call.id, name=call.name) for call in made]
-        text = held.prompt(ChatRequest((USER, Message("assistant", None, made), *results), TOOLS)).text
-        assert written(case, some) in text
+        texts = [held.prompt(ChatRequest((*turns, *after), TOOLS)).text for after in (results, [])]
+        assert any(written(case, some) in text for text in texts)
 
 
 def test_a_turn_of_several_calls_is_split_where_the_template_takes_one() -> None:

@@ -1,0 +1,87 @@
+"""A reasoning model over HTTP: what it thinks is told apart, and calls follow it under the grammar."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import httpx
+import pytest
+
+from tests.conftest import MODEL, ServerProcess, running_server
+
+TOOLS = [{"type": "function", "function": {"name": "get", "parameters": {"type": "object", "properties": {}}}}]
+BODY = {
+    "model": "thinker",
+    "messages": [{"role": "user", "content": "Hello!"}],
+    "tools": TOOLS,
+    "temperature": 0,
+    "max_tokens": 60,
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    path = tmp_path_factory.mktemp("thinker") / "thinker.gguf"
+    with_template(path, "{%- if reasoning_effort == 'high' -%}{{- '<think>' -}}{%- endif -%}{#- </think> -#}")
+    with running_server("--model", str(path)) as server:
+        yield server
+
+
+def with_template(path: Path, end: str) -> None:
+    """The model that ships, its template with something more at its end."""
+    reader = gguf.GGUFReader(MODEL)
+    writer = gguf.GGUFWriter(path, str(reader.fields["general.architecture"].contents()))
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name == "general.architecture":
+            continue
+        value = field.contents()
+        inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        if name == "tokenizer.chat_template":
+            value = str(value) + end
+        writer.add_key_value(name, value, field.types[0], sub_type=inner)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def ask(server: ServerProcess, **fields: Any) -> dict[str, Any]:
+    response = httpx.post(f"{server.url}/v1/chat/completions", json={**BODY, **fields}, timeout=60)
+    assert response.status_code == 200, response.text
+    choice: dict[str, Any] = response.json()["choices"][0]
+    return choice
+
+
+def test_a_thought_that_the_prompt_opens_is_no_content(server: ServerProcess) -> None:
+    message = ask(server, reasoning_effort="high", tool_choice="required")["message"]
+    assert message["reasoning_content"]
+    assert "</think>" not in (message["content"] or "")
+
+
+def test_without_a_thought_a_required_call_comes_at_once(server: ServerProcess) -> None:
+    message = ask(server, tool_choice="required", reasoning_effort="low")["message"]
+    assert not message["content"]
+    assert message.get("reasoning_content") or message["tool_calls"][0]["function"]["name"] == "get"
+
+
+def test_a_streamed_thought_is_the_whole_one(server: ServerProcess) -> None:
+    whole = ask(server, reasoning_effort="high", tool_choice="required")["message"]
+    body = {**BODY, "reasoning_effort": "high", "tool_choice": "required", "stream": True}
+    thought = ""
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: {"):
+                delta = json.loads(line[6:])["choices"][0]["delta"]
+                thought += delta.get("reasoning_content", "")
+    assert thought == whole["reasoning_content"]
+
+
+def test_an_unknown_effort_is_refused_by_name(server: ServerProcess) -> None:
+    body = {**BODY, "reasoning_effort": "enormous"}
+    response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "reasoning_effort"
