@@ -19,6 +19,8 @@ from server.engine.errors import InvalidRequestError
 
 _SPECIAL_MARK = b"\xff"
 """llguidance's mark before the name of a token that no text spells."""
+_HIDDEN = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN | llama.LLAMA_TOKEN_ATTR_UNUSED
+"""Attributes of tokens that no text spells."""
 _TOKENIZE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.POINTER(ctypes.c_int32), ctypes.c_int32,
     ctypes.c_bool, ctypes.c_bool,
@@ -53,8 +55,8 @@ class Vocabulary:
 
         A grammar can then ask for them and an answer's text has them. Before anything else is asked of the vocabulary.
         """
-        parsed = {token for text in texts for token in self.tokenize(text)}
-        self._spoken = frozenset(parsed - self.end_tokens)
+        spelled = {token for text in texts for token in self.tokenize(text)} - self.end_tokens
+        self._spoken = frozenset(t for t in spelled if llama.llama_vocab_get_attr(self._vocab, t) & _HIDDEN)
 
     def _tokens(self, data: bytes, *, parse_special: bool, add_special: bool = False) -> list[int]:
         room = len(data) + 16
@@ -63,6 +65,20 @@ class Vocabulary:
         if count < 0:
             raise InvalidRequestError("messages", f"The text needs {-count} tokens, more than its {room} bytes.")
         return list(tokens[:count])
+
+    def _cut(self, data: bytes) -> list[int]:
+        """Tokens of a text that is nobody's message: spoken control tokens are found in it, others are letters."""
+        decoded = data.decode("utf-8", errors="replace") if self._spoken else ""
+        if any(self.name(token) in decoded for token in self._spoken):
+            parse_special = not any(name in decoded for name in self._unspoken_names)
+            tokens = self._tokens(data, parse_special=parse_special)
+            if b"".join(self.pieces[token] for token in tokens) == data:
+                return tokens
+        return self._tokens(data, parse_special=False)
+
+    @cached_property
+    def _unspoken_names(self) -> frozenset[str]:
+        return self.control_names - {self.name(token) for token in self._spoken}
 
     def recut(self, before: list[int], tokens: list[int]) -> list[int]:
         """`tokens` as `tokenize` cuts their text when it stands behind `before`.
@@ -76,7 +92,7 @@ class Vocabulary:
             text = context.decode("utf-8", errors="ignore") + spelled.decode("utf-8")
         except UnicodeDecodeError:
             return tokens
-        cut = self.tokenize(text, parse_special=False)
+        cut = self._cut(text.encode())
         length, place = 0, len(cut)
         while length < len(spelled) and place > 0:
             place -= 1
@@ -135,15 +151,10 @@ class Vocabulary:
 
     @cached_property
     def _tokenize_marks(self) -> Any:
-        """`llama_tokenize` for llguidance, but spoken tokens are found in the text and other control tokens are not."""
-        names = self.control_names - {self.name(token) for token in self._spoken}
+        """`_cut` with the signature of `llama_tokenize`, for llguidance."""
 
         def tokenize(_: int, text: int, length: int, found: Any, room: int, *__: bool) -> int:
-            data = ctypes.string_at(text, length)
-            decoded = data.decode("utf-8", errors="replace")
-            tokens = self._tokens(data, parse_special=not any(name in decoded for name in names if name))
-            if b"".join(self.pieces[token] for token in tokens) != data:
-                tokens = self._tokens(data, parse_special=False)
+            tokens = self._cut(ctypes.string_at(text, length))
             if len(tokens) > room:
                 return -len(tokens)
             for place, token in enumerate(tokens):
@@ -154,11 +165,10 @@ class Vocabulary:
 
     @cached_property
     def _is_control(self) -> NDArray[np.bool_]:
-        hidden = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN | llama.LLAMA_TOKEN_ATTR_UNUSED
         attributes = (
             0 if token in self._spoken else llama.llama_vocab_get_attr(self._vocab, token) for token in range(self.size)
         )
-        return np.fromiter((bool(a & hidden) for a in attributes), dtype=np.bool_, count=self.size)
+        return np.fromiter((bool(a & _HIDDEN) for a in attributes), dtype=np.bool_, count=self.size)
 
     def _piece(self, token: int) -> bytes:
         room = 64

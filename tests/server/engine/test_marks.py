@@ -68,6 +68,14 @@ def test_other_control_tokens_stay_silent_beside_spoken_ones(model: Model) -> No
     assert b"".join(vocabulary.pieces[token] for token in forced).startswith(b"<tool_call><|user|")
 
 
+def test_marks_forced_behind_other_text_keep_their_tokens(model: Model) -> None:
+    vocabulary = model.vocabulary
+    vocabulary.speak(MARKS)
+    (mark,) = vocabulary.tokenize("</tool_call>")
+    plain = list(vocabulary.tokenize("</tool_call>", parse_special=True))
+    assert vocabulary.recut(list(vocabulary.tokenize("}")), plain) == [mark]
+
+
 def test_tokens_that_end_an_answer_are_never_spoken(model: Model) -> None:
     model.vocabulary.speak(("<|end|>",))
     (end,) = model.vocabulary.tokenize("<|end|>")
