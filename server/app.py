@@ -17,6 +17,7 @@ from server.api.admin_key import AdminKey
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
+from server.api.durations import Durations, Stopwatch
 from server.api.services import EmbeddingServices, Services, template_of
 from server.chat.choosing import dialect_of
 from server.chat.template import TemplateError
@@ -77,6 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.adapters = AdapterShelf(home, catalog, folder)
     app.state.admin_key = AdminKey(settings.read_admin_key())
     app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
+    app.state.durations = Durations()
+    app.add_middleware(Stopwatch, durations=app.state.durations)
     app.add_middleware(AdmissionGate, admission=app.state.admission)  # added last, so outermost
     errors.install(app)
     app.include_router(routes.router)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from server.api.durations import note_model
 from server.api.errors import ApiError, invalid, model_not_found
 from server.api.services import EmbeddingServices, Services
 
@@ -77,11 +78,13 @@ class Catalog:
         Raises: ApiError, 404 model_not_found or 400 if the model is of the other kind; ModelLoadError.
         """
         if self.home.knows(name):
+            note_model(name)
             if not isinstance(self.home, kind):
                 raise _wrong_kind(name, kind)
             yield self.home
             return
         place = await self._take(name)
+        note_model(name)
         try:
             if not isinstance(place.services, kind):
                 raise _wrong_kind(name, kind)

@@ -3,13 +3,16 @@
 Read from the engine's counters when somebody asks, so that it costs nothing otherwise and is never blocked by decoding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from server.api.durations import Durations
 from server.engine.engine import Engine
+from server.engine.timings import Histogram, Timings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {
@@ -35,6 +38,16 @@ _GAUGES = {
     "is_alive": "1 while the engine thread runs.",
 }
 
+_HISTOGRAMS = {
+    "queue_wait_seconds": ("queue", "From a request's arrival to its place in the batch."),
+    "time_to_first_token_seconds": ("first_token", "From a request's arrival to its first sampled token."),
+    "inter_token_seconds": (
+        "between_tokens",
+        "Between two steps that gave a generation tokens; a step may give several.",
+    ),
+}
+"""Names to fields of Timings."""
+
 
 class EngineCollector(Collector):
     """An engine's counters as metrics named trammel_…"""
@@ -50,8 +63,27 @@ class EngineCollector(Collector):
             yield GaugeMetricFamily(f"trammel_{name}", meaning, value=getattr(stats, name))
 
 
-def metrics_text(engine: Engine) -> bytes:
-    """The page."""
+class TimingsCollector(Collector):
+    """What the clients of each loaded model waited for, as histograms."""
+
+    def __init__(self, timings: Mapping[str, Timings]) -> None:
+        """`timings`: by the model's name."""
+        self._timings = timings
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (field, meaning) in _HISTOGRAMS.items():
+            family = HistogramMetricFamily(f"trammel_{name}", meaning, labels=["model"])
+            for model, timings in self._timings.items():
+                histogram: Histogram = getattr(timings, field)
+                counts = list(accumulate(histogram.counts))
+                buckets = [*zip(map(str, histogram.bounds), counts, strict=False), ("+Inf", counts[-1])]
+                family.add_metric([model], buckets, histogram.total)
+            yield family
+
+
+def metrics_text(engine: Engine, timings: Mapping[str, Timings], durations: Durations) -> bytes:
+    """The page: the first engine's counters, every loaded model's timings, every endpoint's durations."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(EngineCollector(engine))
-    return generate_latest(registry)
+    registry.register(TimingsCollector(timings))
+    return generate_latest(registry) + generate_latest(durations.registry)

@@ -74,9 +74,10 @@ async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmis
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(services: TheServices) -> Response:
-    """Counters for Prometheus."""
-    return Response(metrics_text(services.engine), media_type=CONTENT_TYPE)
+async def metrics(request: Request, services: TheServices, catalog: TheCatalog) -> Response:
+    """Counters and histograms for Prometheus."""
+    timings = {one.model_name: one.engine.timings for one in catalog.loaded if isinstance(one, Services)}
+    return Response(metrics_text(services.engine, timings, request.app.state.durations), media_type=CONTENT_TYPE)
 
 
 def widened_header(widened: Mapping[str, str]) -> dict[str, str]:

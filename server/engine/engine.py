@@ -36,6 +36,7 @@ from server.engine.prefix_store import PrefixStore, maker_of
 from server.engine.scheduler import SchedulerSettings
 from server.engine.sequence import Event, Sequence
 from server.engine.speculation import Guessing, Speculation, SpeculationMode
+from server.engine.timings import Timings
 from server.engine.types import Constraint, EngineStats, Finished, FlashAttention, GenerationRequest, KvType
 from server.engine.worker import Outbox, Worker
 
@@ -210,6 +211,11 @@ class Engine:
     @property
     def stats(self) -> EngineStats:
         return replace(self._worker.stats(), rejected=self._rejected)
+
+    @property
+    def timings(self) -> Timings:
+        """How long its clients waited, and for what; it grows while it is read."""
+        return self._worker.timings
 
     def tokenize(self, *pieces: str, parse_special: bool = True) -> tuple[int, ...]:
         """Token ids of a prompt; the model's BOS is put in front if it wants one and the text hasn't got it.

@@ -51,7 +51,10 @@ class Sequence:
         self._text = TextStream(request.stop)
         self._forced = 0
         self._top_logprobs = request.top_logprobs
-        self._has_begun = False
+        self.has_begun = False
+        """It has had a place in the batch."""
+        self.sampled_at: float | None = None
+        """When it got its last tokens; by `time.monotonic`."""
         self._held: list[Event] | None = None if request.streams else []
 
     @property
@@ -79,9 +82,9 @@ class Sequence:
 
     def begin(self) -> list[Event]:
         """Append what the grammar forces before anything is sampled: it is decoded along with the prompt."""
-        if self._has_begun:
+        if self.has_begun:
             return []
-        self._has_begun = True
+        self.has_begun = True
         forced = self._guide.begin()
         return self._append(forced, len(forced))
 

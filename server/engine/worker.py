@@ -29,6 +29,7 @@ from server.engine.kv_cache import KvCache, Slot, common_prefix
 from server.engine.scheduler import Scheduler, SchedulerSettings, Share
 from server.engine.sequence import Event, Sequence, is_over
 from server.engine.speculation import BatchCost
+from server.engine.timings import Timings
 from server.engine.types import EngineStats
 
 logger = logging.getLogger("trammel.engine")
@@ -78,6 +79,7 @@ class Worker(threading.Thread):
         self._is_stopping = False
         self.fault: BaseException | None = None
         """What the thread died of."""
+        self.timings = Timings()
         self._counters = _Counters()
         self._cost = BatchCost()
 
@@ -214,10 +216,16 @@ class Worker(threading.Thread):
     def _step(self) -> None:
         started = time.perf_counter()
         for sequence in self._scheduler.admit():
+            if not sequence.has_begun:
+                self.timings.queue.observe(time.monotonic() - sequence.arrived)
             self._counters.cached_tokens += sequence.cached_tokens or 0
             self._post(sequence, self._guarded(sequence, sequence.begin))
         suspects: list[Sequence] = []
-        for sequence, row in self._decode():
+        rows = self._decode()
+        now = time.monotonic()
+        for sequence, row in rows:
+            self.timings.note_tokens(sequence.arrived, sequence.sampled_at, now)
+            sequence.sampled_at = now
             try:
                 self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row)))
                 sequence.is_suspect = False
