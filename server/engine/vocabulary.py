@@ -8,6 +8,7 @@ about text, so it may produce the first two kinds only.
 import ctypes
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
@@ -84,10 +85,14 @@ class Vocabulary:
         """`tokens` as `tokenize` cuts their text when it stands behind `before`.
 
         They are given back as they are where their text is no text (part of a character), where the tokenizer would not
-        cut between the two, or where it changes the text.
+        cut between the two, or where it changes the text; and from the first spoken mark on: that is one token.
         """
+        marks = [place for place, token in enumerate(tokens) if token in self._spoken]
+        if marks:
+            return [*self.recut(before, tokens[: marks[0]]), *tokens[marks[0] :]] if marks[0] else tokens
         spelled = b"".join(self.pieces[token] for token in tokens)
-        context = b"".join(self.pieces[token] for token in before)
+        behind_marks = takewhile(lambda token: token not in self._spoken, reversed(before))
+        context = b"".join(reversed([self.pieces[token] for token in behind_marks]))
         try:
             text = context.decode("utf-8", errors="ignore") + spelled.decode("utf-8")
         except UnicodeDecodeError:
