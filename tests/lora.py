@@ -24,7 +24,8 @@ def write_lora(
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 4.0)
     if trigger:
-        writer.add_array(gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS, trigger)
+        key = gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS
+        writer.add_key_value(key, trigger, gguf.GGUFValueType.ARRAY, sub_type=gguf.GGUFValueType.UINT32)
     random = np.random.default_rng(seed)
     for tensor in reader.tensors:
         if tensor.name.endswith(("attn_q.weight", "attn_output.weight", "ffn_down.weight")):

@@ -1,7 +1,8 @@
 """LoRA adapters (https://arxiv.org/abs/2106.09685): small files that change what a loaded model says.
 
 llama.cpp sets adapters for a whole context, so a step serves the sequences of one adapter, or of none. What an
-adapter has computed is no use to another; an `Adapter` object is therefore also the name of its KV.
+adapter has computed is no use to another; an `Adapter` object is therefore also the name of its KV. An activated LoRA
+(aLoRA, https://arxiv.org/abs/2504.12397) acts only from the tokens on that invoke it; before them the KV is the base's.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from server.engine.errors import AdapterError
 from server.engine.gguf_header import Header, HeaderError, read_header
 from server.engine.model import Model
 
+_INVOCATION = "adapter.alora.invocation_tokens"
 _SIDES = {"lora_a": 0, "lora_b": 1}
 """Which dimension of the weight each half must fit."""
 
@@ -28,6 +30,14 @@ class Adapter:
     scale: float
     """1 is what it was trained for; 0 is the base model."""
     handle: Any
+    invocation: tuple[int, ...] = ()
+    """Tokens that activate it; empty for a plain LoRA, which always acts."""
+
+    def start_in(self, prompt: tuple[int, ...]) -> int | None:
+        """The first token it acts on: of the last invocation in the prompt. None if there is none."""
+        length = len(self.invocation)
+        starts = range(len(prompt) - length, -1, -1)
+        return 0 if not length else next((at for at in starts if prompt[at : at + length] == self.invocation), None)
 
 
 def load_adapter(model: Model, name: str, path: Path, scale: float = 1.0) -> Adapter:
@@ -36,7 +46,13 @@ def load_adapter(model: Model, name: str, path: Path, scale: float = 1.0) -> Ada
         handle: Any = llama.llama_adapter_lora_init(model.handle, str(path).encode())
     if not handle:
         raise AdapterError(name, log[0] if log else "llama.cpp gave no reason")
-    return Adapter(name, path, scale, handle)
+    return Adapter(name, path, scale, handle, _invocation(handle))
+
+
+def _invocation(handle: Any) -> tuple[int, ...]:
+    count = llama.llama_adapter_get_alora_n_invocation_tokens(handle)
+    tokens = llama.llama_adapter_get_alora_invocation_tokens(handle) if count else None
+    return tuple(int(tokens[index]) for index in range(count)) if tokens else ()
 
 
 def free_adapter(adapter: Adapter) -> None:
@@ -62,9 +78,20 @@ def check_adapter(model: Model, name: str, path: Path) -> None:
             name,
             f"it was trained on another base: {header.architecture!r}, but {model.path.name} is {base.architecture!r}",
         )
-    if "adapter.alora.invocation_tokens" in header.metadata:
-        raise AdapterError(name, "it is an activated LoRA (aLoRA), which is not served; use a plain LoRA")
+    _check_invocation(name, header, model.vocabulary.size)
     _check_shapes(name, header, base)
+
+
+def _check_invocation(name: str, header: Header, vocabulary: int) -> None:
+    """Of an aLoRA: tokens that can't be in a prompt would leave it without effect for ever."""
+    tokens = header.metadata.get(_INVOCATION, [])
+    strange = (
+        [token for token in tokens if not (isinstance(token, int) and 0 <= token < vocabulary)]
+        if isinstance(tokens, list)
+        else [tokens]
+    )
+    if strange:
+        raise AdapterError(name, f"it is activated by the token {strange[0]!r}, which the model does not have")
 
 
 def _check_shapes(name: str, header: Header, base: Header) -> None:

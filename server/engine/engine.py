@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator
+from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,14 @@ def _grammars(model: Model, engine: GrammarEngine) -> Grammars:
     if engine == "llama.cpp":
         return NativeGrammars(vocabulary)
     return GrammarCache(vocabulary.mask_tokenizer, vocabulary.size)
+
+
+def _opening(
+    prompt: Tokens[int], common: int, adapter: Adapter | None, activation: int
+) -> tuple[tuple[int, ...], Adapter | None]:
+    """What of a prompt others have as well, and what computes its KV: an aLoRA only what is after its invocation."""
+    is_late = adapter is not None and activation > 0
+    return tuple(prompt[: min(common, activation) if is_late else common]), None if is_late else adapter
 
 
 class Generation(AsyncIterator[Event]):
@@ -236,17 +245,20 @@ class Engine:
         """
         self._check(request)
         guide = await self._guide(request.constraint, jumps=request.top_logprobs is None)
-        adapter = self._adapter(request.adapter)
         if self._prefixes is not None:
-            await self._prefixes.warm(request.prompt[: request.common_tokens], adapter)
+            adapter, activation = self._adapter(request.adapter, request.prompt)
+            await self._prefixes.warm(*_opening(request.prompt, request.common_tokens, adapter, activation))
         in_flight = len(self._generations)
         if in_flight >= self.settings.sequences + self.settings.waiting:
             self._rejected += 1
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
+        adapter, activation = self._adapter(request.adapter, request.prompt)  # again: it may be gone or another by now
         speculation = self._speculation(request)
         limits = [limit for limit in (request.timeout, self.settings.request_timeout) if limit is not None]
         request = replace(request, timeout=min(limits, default=None))
-        sequence = Sequence(request, guide, self.model.vocabulary, self.context_length, adapter, speculation)
+        sequence = Sequence(
+            request, guide, self.model.vocabulary, self.context_length, adapter, activation, speculation
+        )
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation
         try:
@@ -333,10 +345,14 @@ class Engine:
         if len(request.prompt) >= self.context_length:
             raise ContextLengthExceededError(len(request.prompt), self.context_length)
 
-    def _adapter(self, name: str | None) -> Adapter | None:
-        if name is not None and name not in self._adapters:
+    def _adapter(self, name: str | None, prompt: tuple[int, ...]) -> tuple[Adapter | None, int]:
+        """The adapter of that name, and the token of the prompt from which on it acts. None if nothing invokes it."""
+        if name is None:
+            return None, 0
+        if name not in self._adapters:
             raise InvalidRequestError("model", f"There is no adapter {name!r}.")
-        return None if name is None else self._adapters[name]
+        start = self._adapters[name].start_in(prompt)
+        return (None, 0) if start is None else (self._adapters[name], start)
 
     def _speculation(self, request: GenerationRequest) -> Guessing | None:
         """A model whose KV can't be cut (recurrent ones) can't take a wrong guess back."""
@@ -367,4 +383,5 @@ class Engine:
             if isinstance(event, (Finished, Exception)):
                 del self._generations[sequence]
             if isinstance(event, Finished) and self._prefixes is not None:
-                self._prefixes.used(tuple(sequence.tokens[: sequence.common_tokens]), sequence.adapter)
+                opening = _opening(sequence.tokens, sequence.common_tokens, sequence.adapter, sequence.activation)
+                self._prefixes.used(*opening)

@@ -2,11 +2,12 @@
 
 A slot keeps its KV after its generation ends. A new prompt takes over the longest beginning that any slot, finished
 or running, has in common with it: in a unified cache copying a prefix only marks cells as shared. Finished slots are
-given up least recently used first, when slots or cells run out. KV is shared within a namespace only: the base model,
-or one adapter.
+given up least recently used first, when slots or cells run out. KV is shared as far as the same weights have computed
+it only: those of the base model, of one adapter, or (aLoRA) of one and then the other.
 """
 
 import itertools
+import sys
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,6 +23,26 @@ class KvMemory(Protocol):
     def restore(self, sequence: int, state: bytes) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """The namespace of KV that the base model has computed up to token `start`, and an adapter from there on."""
+
+    adapter: object
+    start: int
+
+
+def reach(one: object, other: object) -> int:
+    """How many first tokens may share their KV between two namespaces, if they are the same tokens."""
+    return sys.maxsize if one == other else min(_base_part(one), _base_part(other))
+
+
+def _base_part(namespace: object) -> int:
+    """Tokens that the base model computes; it is the namespace None."""
+    if namespace is None:
+        return sys.maxsize
+    return namespace.start if isinstance(namespace, Activated) else 0
+
+
 @dataclass(slots=True)
 class Slot:
     """One llama.cpp sequence."""
@@ -34,7 +55,7 @@ class Slot:
     is_running: bool = False
     last_used: int = 0
     namespace: object = None
-    """What computed the KV; compared by identity."""
+    """What computed the KV: None for the base model, an adapter (compared by identity), or Activated."""
 
 
 class KvCache:
@@ -94,7 +115,8 @@ class KvCache:
     def forget(self, namespace: object) -> None:
         """Drop what is kept of a namespace; nothing of it is running any more."""
         for slot in self._slots:
-            if slot.namespace is namespace and not slot.is_running:
+            adapter = slot.namespace.adapter if isinstance(slot.namespace, Activated) else slot.namespace
+            if adapter is namespace and not slot.is_running:
                 self.drop(slot)
 
     def extract(self, tokens: list[int], namespace: object) -> bytes | None:
@@ -142,9 +164,8 @@ class KvCache:
         best_length = 0
         if self.shares_prefixes:
             for slot in self._slots:
-                if slot.namespace is not namespace:
-                    continue
-                length = min(common_prefix(slot.tokens, tokens), slot.length, len(tokens) - 1)
+                limit = min(reach(slot.namespace, namespace), slot.length, len(tokens) - 1)
+                length = min(common_prefix(slot.tokens, tokens), limit) if limit > best_length else 0
                 if length > best_length:
                     best, best_length = slot, length
         return best, best_length

@@ -8,7 +8,7 @@ chunks with the room that is left, so that a long prompt slows the others' strea
 from dataclasses import dataclass
 
 from server.engine.adapter import Adapter
-from server.engine.kv_cache import KvCache, common_prefix
+from server.engine.kv_cache import KvCache, common_prefix, reach
 from server.engine.sequence import Sequence
 from server.engine.waiting_queue import WaitingQueue
 
@@ -72,7 +72,7 @@ class Scheduler:
             if self._is_being_prefilled(sequence) or self._suspects:
                 break
             self.waiting.popleft()
-            sequence.slot = self._cache.take(sequence.tokens, sequence.adapter)
+            sequence.slot = self._cache.take(sequence.tokens, sequence.namespace)
             if sequence.cached_tokens is None:
                 sequence.cached_tokens = sequence.slot.length
             self.running.append(sequence)
@@ -86,26 +86,26 @@ class Scheduler:
         turn = self._suspects or self._next_turn()
         for sequence in turn:
             if room and not sequence.is_prefilling:
-                shares.append(Share(sequence, min(room, sequence.pending)))
+                shares.append(Share(sequence, min(room, sequence.ready)))
                 room -= shares[-1].count
         has_listeners = any(not sequence.is_prefilling for sequence in self.running)
         chunk = min(room, self._settings.prefill_chunk) if has_listeners else room
         for sequence in turn:
             if chunk and sequence.is_prefilling:
-                shares.append(Share(sequence, min(chunk, sequence.pending)))
+                shares.append(Share(sequence, min(chunk, sequence.ready)))
                 chunk -= shares[-1].count
         return shares
 
     def _next_turn(self) -> list[Sequence]:
         """The running sequences of one adapter. Adapters take turns of a few steps: changing them costs time."""
-        adapters = list(dict.fromkeys(sequence.adapter for sequence in self.running))
+        adapters = list(dict.fromkeys(sequence.active_adapter for sequence in self.running))
         if self._adapter not in adapters or (self._steps_left <= 0 and len(adapters) > 1):
             place = adapters.index(self._adapter) + 1 if self._adapter in adapters else 0
             self._adapter = adapters[place % len(adapters)] if adapters else None
-            streams = sum(sequence.adapter is self._adapter for sequence in self.running)
+            streams = sum(sequence.active_adapter is self._adapter for sequence in self.running)
             self._steps_left = min(max(streams, _SHORTEST_TURN), _LONGEST_TURN)
         self._steps_left -= 1
-        return [sequence for sequence in self.running if sequence.adapter is self._adapter]
+        return [sequence for sequence in self.running if sequence.active_adapter is self._adapter]
 
     def remove(self, sequence: Sequence) -> None:
         """The sequence is over (or never began): out of the queue or the batch; its KV stays cached."""
@@ -172,12 +172,12 @@ class Scheduler:
         """Another sequence is computing a prefix that this one can then share."""
         if not self._cache.shares_prefixes:
             return False
-        have = self._cache.shared_length(sequence.tokens, sequence.adapter)
+        have = self._cache.shared_length(sequence.tokens, sequence.namespace)
         coming = max(
             (
-                common_prefix(other.tokens, sequence.tokens)
+                min(common_prefix(other.tokens, sequence.tokens), limit)
                 for other in self.running
-                if other.is_prefilling and other.adapter is sequence.adapter
+                if other.is_prefilling and (limit := reach(other.namespace, sequence.namespace))
             ),
             default=0,
         )

@@ -5,7 +5,7 @@ import time
 from server.engine.adapter import Adapter
 from server.engine.errors import DeadlineExceededError
 from server.engine.guide import Guide
-from server.engine.kv_cache import Slot
+from server.engine.kv_cache import Activated, Slot
 from server.engine.sampler import Floats, Sampler, logprob
 from server.engine.speculation import Guessing
 from server.engine.text_stream import TextStream
@@ -25,10 +25,12 @@ class Sequence:
         vocabulary: Vocabulary,
         limit: int,
         adapter: Adapter | None = None,
+        activation: int = 0,
         speculation: Guessing | None = None,
     ) -> None:
-        """`limit`: tokens the sequence may have in all, prompt included."""
+        """`limit`: tokens the sequence may have in all, prompt included; `activation`: the adapter's first token."""
         self.adapter = adapter
+        self.activation = activation
         self.speculation = speculation
         self.prompt_length = len(request.prompt)
         self.tokens = list(request.prompt)
@@ -61,6 +63,23 @@ class Sequence:
     def pending(self) -> int:
         """Tokens that still have to be decoded before the next one can be sampled."""
         return len(self.tokens) - (self.slot.length if self.slot else 0)
+
+    @property
+    def active_adapter(self) -> Adapter | None:
+        """What the next pending token is to be decoded with."""
+        return self.adapter if self.slot and self.slot.length >= self.activation else None
+
+    @property
+    def namespace(self) -> object:
+        """What computes its KV."""
+        is_late = self.adapter is not None and self.activation
+        return Activated(self.adapter, self.activation) if is_late else self.adapter
+
+    @property
+    def ready(self) -> int:
+        """Pending tokens that one step can take: all, but for those beyond the place where an adapter sets in."""
+        done = self.slot.length if self.slot else 0
+        return self.activation - done if done < self.activation else self.pending
 
     @property
     def is_prefilling(self) -> bool:

@@ -276,7 +276,7 @@ class Worker(threading.Thread):
             rows = self._fill(shares, guesses=guesses)
             started = time.perf_counter()
             try:
-                self._context.use(shares[0].sequence.adapter)
+                self._context.use(shares[0].sequence.active_adapter)
                 self._context.decode()
             except NoRoomError:
                 if guesses:  # those are the first to go

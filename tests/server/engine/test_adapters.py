@@ -97,7 +97,7 @@ async def test_an_adapter_unloaded_while_it_is_used_serves_its_last_request(mode
     [
         (lambda path: write_lora(path, MODEL, architecture="gemma"), "another base: 'gemma'"),
         (lambda path: write_lora(path, MODEL, width=24), "is for 24, but the model has"),
-        (lambda path: write_lora(path, MODEL, trigger=(5, 6)), "aLoRA"),
+        (lambda path: write_lora(path, MODEL, trigger=(5, 5000)), "activated by the token 5000"),
         (lambda path: shutil.copy(MODEL, path), "not a LoRA"),
         (lambda path: path.write_bytes(b"GGUF\x03\x00\x00\x00 and then nothing"), "not a whole GGUF"),
         (lambda path: None, "does not exist"),
