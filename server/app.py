@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from server import __version__
 from server.api import adapter_routes, embeddings, errors, inspection, response_routes, routes, text_routes
@@ -18,6 +19,9 @@ from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
 from server.api.durations import Durations, Stopwatch
+from server.api.key_gate import KeyGate
+from server.api.keys import Key, KeyFileError, KeyRing, given_keys, hash_of, read_key_file
+from server.api.request_log import RequestLog
 from server.api.services import EmbeddingServices, Services, template_of
 from server.chat.choosing import dialect_of
 from server.chat.template import TemplateError
@@ -33,15 +37,16 @@ from server.store.responses import ResponseStore
 
 logger = logging.getLogger("trammel")
 
-_BODY_LIMIT = 8 * 1024 * 1024
+_MEGABYTE = 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. Its engine starts and stops with it.
 
     Raises: ModelLoadError, if the model can't be loaded; AdapterError, if an adapter can't; TemplateError, if its chat
-    template is broken.
+    template is broken; KeyFileError, if the keys can't be read.
     """
+    keys = key_ring(settings)
     models = named_models(settings)
     name = next((name for name, path in models.items() if pooling_of(header_of(path)) is None), DEFAULT_MODEL.stem)
     home = load_services(name, models.pop(name, DEFAULT_MODEL), settings, settings.draft_model)
@@ -77,10 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.store = store
     app.state.adapters = AdapterShelf(home, catalog, folder)
     app.state.admin_key = AdminKey(settings.read_admin_key())
-    app.add_middleware(BodyLimit, limit=_BODY_LIMIT)
     app.state.durations = Durations()
-    app.add_middleware(Stopwatch, durations=app.state.durations)
-    app.add_middleware(AdmissionGate, admission=app.state.admission)  # added last, so outermost
+    add_middleware(app, settings, keys)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(embeddings.router)
@@ -89,6 +92,37 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(inspection.router)
     app.include_router(adapter_routes.router)
     return app
+
+
+def add_middleware(app: FastAPI, settings: Settings, keys: KeyRing) -> None:
+    """What every request goes through; what is added last is outermost."""
+    app.add_middleware(BodyLimit, limit=int(settings.body_limit * _MEGABYTE))
+    if keys:
+        app.add_middleware(KeyGate, keys=keys)
+    app.add_middleware(Stopwatch, durations=app.state.durations)
+    app.add_middleware(AdmissionGate, admission=app.state.admission)
+    if settings.cors_origin:
+        headers = ["x-request-id", "retry-after", "x-trammel-widened"]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origin,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=headers,
+        )
+    app.add_middleware(RequestLog, log_prompts=settings.log_prompts)
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys of flags and file; none: everybody may ask. Raises: KeyFileError."""
+    limits = settings.key_concurrency, settings.key_rate
+    try:
+        keys = given_keys(settings.api_key, *limits)
+    except ValueError as error:
+        raise KeyFileError("an api-key that begins with sha256: has 64 hex digits after it") from error
+    keys += read_key_file(settings.api_keys, *limits) if settings.api_keys else []
+    admin = settings.read_admin_key()
+    return KeyRing([*keys, Key("admin", hash_of(admin))] if keys and admin else keys)
 
 
 def named_models(settings: Settings) -> dict[str, Path]:

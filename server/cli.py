@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,6 +15,12 @@ from grammars import CompiledGrammar, GrammarError, Report, Spacing
 from server import __version__
 from server.dialect_command import dialect
 from server.settings import Settings
+
+
+def _option(setting: str) -> Any:
+    """The flag of a setting."""
+    return typer.Option(help=Settings.model_fields[setting].description)
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(dialect)
@@ -85,22 +90,32 @@ def serve(
     ] = None,
     store: Annotated[Path | None, typer.Option(help=Settings.model_fields["store"].description)] = None,
     store_limit: Annotated[int | None, typer.Option(help=Settings.model_fields["store_limit"].description)] = None,
+    api_key: Annotated[list[str] | None, _option("api_key")] = None,
+    api_keys: Annotated[Path | None, _option("api_keys")] = None,
+    key_concurrency: Annotated[int | None, _option("key_concurrency")] = None,
+    key_rate: Annotated[int | None, _option("key_rate")] = None,
+    cors_origin: Annotated[list[str] | None, _option("cors_origin")] = None,
+    body_limit: Annotated[float | None, _option("body_limit")] = None,
+    tls_certificate: Annotated[Path | None, _option("tls_certificate")] = None,
+    tls_key: Annotated[Path | None, _option("tls_key")] = None,
+    log_format: Annotated[str | None, _option("log_format")] = None,
+    log_prompts: Annotated[bool | None, _option("log_prompts")] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
     """Serve a model. Settings come from flags, TRAMMEL_… variables and trammel.toml, in this order."""
     given = {name: value for name, value in locals().items() if value is not None and value != []}
     settings = _settings(given)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    from server.app import create_app  # after --help and bad flags, because it loads llama.cpp
+    from server.api.keys import KeyFileError  # after --help and bad flags, because what follows loads llama.cpp
+    from server.app import create_app
     from server.chat.template import TemplateError
     from server.engine.errors import AdapterError, ModelLoadError
+    from server.logs import start_log
     from server.process import Process
 
+    start_log(settings.log_level, settings.log_format)
     try:
         application = create_app(settings)
-    except (ModelLoadError, AdapterError, TemplateError) as error:
+    except (ModelLoadError, AdapterError, TemplateError, KeyFileError) as error:
         _fail(str(error))
     process = Process(
         application,
@@ -108,9 +123,20 @@ def serve(
         port=settings.port,
         log_level=settings.log_level,
         drain_timeout=settings.drain_timeout,
+        tls=(settings.tls_certificate, settings.tls_key),
     )
     process.run()
     raise typer.Exit(process.exit_code)
+
+
+@app.command()
+def key(name: Annotated[str, typer.Argument(help="Whose key it is.")]) -> None:
+    """Make an API key: the key itself on standard error, once, and its entry for the key file on standard output."""
+    from server.api.keys import new_key
+
+    secret, hashed = new_key()
+    typer.echo(secret, err=True)
+    typer.echo(f"[{json.dumps(name)}]\nhash = {json.dumps(hashed)}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ uvicorn by itself would stop listening at the first signal, and end by the signa
 import logging
 import os
 import threading
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -31,13 +32,26 @@ logger = logging.getLogger("trammel")
 class Process(uvicorn.Server):
     """uvicorn, with an end of our own. When `run` returns everything is over, and `exit_code` is what to leave with."""
 
-    def __init__(self, application: FastAPI, *, host: str, port: int, log_level: str, drain_timeout: float) -> None:
+    def __init__(
+        self,
+        application: FastAPI,
+        *,
+        host: str,
+        port: int,
+        log_level: str,
+        drain_timeout: float,
+        tls: tuple[Path | None, Path | None] = (None, None),
+    ) -> None:
+        """`tls`: certificate and its key, as PEM files."""
         config = uvicorn.Config(
             application,
             host=host,
             port=port,
             log_level=log_level,
             log_config=None,
+            access_log=False,  # `request_log` writes its own
+            ssl_certfile=tls[0],
+            ssl_keyfile=tls[1],
             timeout_graceful_shutdown=_CLOSING_SECONDS,
         )
         super().__init__(config)

@@ -99,6 +99,22 @@ class Settings(BaseSettings):
         None, description="An SQLite file for stored responses; by default they are in memory and go with the server."
     )
     store_limit: int = Field(10_000, ge=1, description="Responses that are stored; beyond that the oldest leave.")
+    api_key: Annotated[list[str], NoDecode] = Field(
+        [], description="A key that requests must have, in clear or as sha256:HEX. May be given again; none: no keys."
+    )
+    api_keys: Path | None = Field(
+        None, description="A TOML file of keys: [NAME] with hash, and concurrency and rate of its own if wanted."
+    )
+    key_concurrency: int | None = Field(None, ge=1, description="Requests that a key may have under way at once.")
+    key_rate: int | None = Field(None, ge=1, description="Requests that a key may make in a minute.")
+    cors_origin: Annotated[list[str], NoDecode] = Field(
+        [], description="A web origin whose pages may ask; * for all. May be given again; none: no CORS."
+    )
+    body_limit: float = Field(8.0, gt=0, description="Megabytes (2^20 bytes) that a request's body may have.")
+    tls_certificate: Path | None = Field(None, description="A PEM file; with it the server speaks HTTPS.")
+    tls_key: Path | None = Field(None, description="The certificate's private key, where it is a file of its own.")
+    log_format: Literal["text", "json"] = Field("text", description="A log entry is a line of text or a JSON object.")
+    log_prompts: bool = Field(False, description="Log the bodies of requests, prompts included.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
 
     @field_validator("adapter")
@@ -152,7 +168,7 @@ class Settings(BaseSettings):
             raise ValueError(f"the KV type {kv_type} needs flash attention")
         return flash_attention
 
-    @field_validator("model", mode="before")
+    @field_validator("model", "api_key", "cors_origin", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         """One path, or a JSON list where a list can't be written (an environment variable)."""
@@ -167,6 +183,20 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError("two models have the same name; write NAME=PATH")
         return texts
+
+    @field_validator("api_key")
+    @classmethod
+    def _keys_are_no_blanks(cls, keys: list[str]) -> list[str]:
+        if any(not key.strip() or key != key.strip() for key in keys):
+            raise ValueError("a key is not empty and has no blanks around it")
+        return keys
+
+    @field_validator("tls_key")
+    @classmethod
+    def _has_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key is not None and info.data.get("tls_certificate") is None:
+            raise ValueError("it needs tls-certificate too")
+        return key
 
     @field_validator("adapters", "models")
     @classmethod
