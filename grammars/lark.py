@@ -101,7 +101,7 @@ class _Lark:
         match node:
             case Lexeme(body):
                 if type(body) is Literal:
-                    return encode_basestring_ascii(body.text)  # Lark strings are read as JSON strings
+                    return self._literal(body)
                 return self._known.get(id(node)) or self._lexeme(node, body)
             case Rule():
                 return self._text(node.body, depth) if self._stands_here(node, depth) else self._name(node)
@@ -111,8 +111,8 @@ class _Lark:
                 return self._repeated(item, depth) + quantifier(low, high)
             case Choice(options):
                 return " | ".join(self._options(options, depth))
-            case Literal(text):
-                return encode_basestring_ascii(text)
+            case Literal():
+                return self._literal(node)
             case CharSet():
                 return f"/{regex(node)}/"
             case Except(words, char, suffix):
@@ -152,11 +152,28 @@ class _Lark:
 
     def _options(self, options: tuple[Node, ...], depth: int) -> list[str]:
         """Two constants or more as one terminal, and then the others."""
-        constants = [text for option in options if (text := _constant(option)) is not None]
+        constants = [text for option in options if (text := self._constant(option)) is not None]
         if len(constants) < 2:
             return [self._text(option, depth) for option in options]
         terminal = self._terminal("/" + "|".join(map(regex_text, constants)) + "/")
-        return [terminal, *(self._text(option, depth) for option in options if _constant(option) is None)]
+        return [terminal, *(self._text(option, depth) for option in options if self._constant(option) is None)]
+
+    def _constant(self, node: Node) -> str | None:
+        """The text of a terminal that is only one."""
+        body = node.body if isinstance(node, Lexeme) else node
+        return body.text if isinstance(body, Literal) and not self._goes_by_character(body) else None
+
+    def _literal(self, node: Literal) -> str:
+        if self._goes_by_character(node):
+            return self._known.get(id(node)) or self._by_character(node)
+        return encode_basestring_ascii(node.text)  # Lark strings are read as JSON strings
+
+    def _goes_by_character(self, node: Node) -> bool:
+        return self._counts_digits and _is_numeric(node)
+
+    def _by_character(self, node: Node) -> str:
+        self._known[id(node)] = name = self._name(Rule("number", charwise(node)))
+        return name
 
     def _except(self, words: tuple[str, ...], char: Node, suffix: str) -> str:
         any_string = self._joined(_pieces((_QUOTE, Repeat(char, 0, None), Literal(f'"{suffix}'))))
@@ -164,9 +181,8 @@ class _Lark:
         return self._terminal(f"{any_string} & ~/{taken}/" if words else any_string)
 
     def _lexeme(self, node: Node, body: Node) -> str:
-        if self._counts_digits and _is_numeric(body):
-            self._known[id(node)] = name = self._name(Rule("number", charwise(body)))
-            return name
+        if self._goes_by_character(body):
+            return self._by_character(node)
         pieces = _pieces(body.items if isinstance(body, Sequence) else (body,))
         self._known[id(node)] = name = self._terminal(self._joined(pieces))
         return name
@@ -204,12 +220,6 @@ def _pieces(items: tuple[Node, ...]) -> tuple[_Piece, ...]:
 
 def _plain_piece(nodes: list[Node]) -> list[_Piece]:
     return [(None, _slashed(Sequence(tuple(nodes))))] if nodes else []
-
-
-def _constant(node: Node) -> str | None:
-    """The text of a lexeme that is only one."""
-    body = node.body if isinstance(node, Lexeme) else node
-    return body.text if isinstance(body, Literal) else None
 
 
 def _slashed(node: Node) -> str:
