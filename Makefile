@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests explore format bench bench-grammars clean
+.PHONY: serve test lint types floors tests explore format bench bench-grammars eval eval-promise clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -38,6 +38,18 @@ bench-grammars: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/pip install --quiet 'matplotlib>=3.9,<4'
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+# Our model with and without its grammar, an adapter of it (ADAPTER=file.gguf), and llama-server where its binary is found,
+# over our own scenarios and whatever public data there are (TRAMMEL_DATA): one table, and runs/eval/report.html.
+SUITES ?= scenarios tasks schema chat bfcl
+LIMIT ?= 150
+eval: $(VENV)/.dev
+	scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) $(ARGS)
+
+# The promise, counted: calls that are required, at temperature 1, over schemas of all kinds. About 2,000 calls.
+eval-promise: $(VENV)/.dev
+	LLAMA_SERVER= scripts/eval.sh $(BIN) "scenarios bfcl" 700 --choice required --temperature 1 --seeds 3 --grammar on \
+		--max-tokens 256 --output runs/eval-promise $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -70,7 +70,7 @@ def run(
         from evals.journal import JournalError
         from evals.report.terminal import print_sections
         from evals.run import Settings
-        from evals.suites.catalog import draw, find_suite
+        from evals.suites.catalog import draw, find_suites
         from evals.suites.lines import SuiteError
         from evals.summary import read_prices
     except ModuleNotFoundError as error:
@@ -80,7 +80,7 @@ def run(
         if len({e.name for e in endpoints}) < len(endpoints):
             _fail("endpoints need names of their own")
         paid = read_prices(prices) if prices else None
-        cases = [case for name in suite for case in draw(find_suite(name, data), limit, draw_seed)]
+        cases = [case for found in find_suites(suite, data, _warn) for case in draw(found, limit, draw_seed)]
         if not cases:
             _fail("there are no cases")
         settings = Settings(choice, temperature, max_tokens, seeds, parallel)

@@ -12,10 +12,12 @@ from evals.provenance import SOURCES
 from evals.record import Record
 
 METRICS: tuple[str, ...] = (
-    "pass", "AST match", "schema conformance", "conformance where finished", "short answer", "exact match",
-    "fuzzy match", "functional match", "as many calls", "tool names", "arguments", "arguments to the letter",
-    "choice", "called when due", "talked when due", "asked when missing", "asked needlessly", "syntax errors",
-    "invented names", "invented keys", "repeated calls", "cut off", *(f"values from {source}" for source in SOURCES),
+    "pass", "AST match", "schema conformance", "conformance where finished", "short answer",
+    "exact match", "fuzzy match", "functional match", "as many calls",
+    "tool names", "arguments", "arguments to the letter",
+    "choice", "called when due", "talked when due", "asked when missing", "asked needlessly",
+    "syntax errors", "invented names", "invented keys", "repeated calls", "cut off",
+    *(f"values from {source}" for source in SOURCES),
 )  # fmt: skip
 LOWER_IS_BETTER = frozenset(
     ("syntax errors", "invented names", "invented keys", "asked needlessly", "repeated calls", "cut off",

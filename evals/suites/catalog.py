@@ -8,6 +8,7 @@ from evals.case import Case
 from evals.suites.bfcl import read_bfcl
 from evals.suites.chat import read_chat
 from evals.suites.lines import SuiteError, read_lines
+from evals.suites.public_data import DataMissingError
 from evals.suites.scenarios import read_file, read_scenarios, read_tasks
 from evals.suites.schemas import read_schemas
 
@@ -33,6 +34,17 @@ def find_suite(name: str, data: Path | None) -> list[Case]:
             return read_file(path)
         case _:
             raise SuiteError(f"there is no suite {name!r}: it is one of {', '.join(SUITES)}, or a .jsonl or .yaml file")
+
+
+def find_suites(names: list[str], data: Path | None, warn: Callable[[str], None]) -> list[list[Case]]:
+    """The cases of each; those whose data are not here are left out loudly. Raises: SuiteError, OSError."""
+    found = []
+    for name in names:
+        try:
+            found.append(find_suite(name, data))
+        except DataMissingError as error:
+            warn(f"NOT RUN: suite {name}: {error}")
+    return found
 
 
 def draw(cases: list[Case], limit: int | None, seed: int) -> list[Case]:

@@ -61,6 +61,17 @@ def test_what_gets_no_answer_is_said(server_url: str, tmp_path: Path) -> None:
     assert "does not exist" in result.stderr
 
 
+def test_a_suite_without_its_data_is_left_out_loudly(server_url: str, tmp_path: Path) -> None:
+    asked = ["--endpoint", f"ours={server_url}", "--limit", "1", "--output", str(tmp_path / "run")]
+    result = invoke("bfcl", SAMPLE, *asked, "--data", str(tmp_path))
+    assert result.exit_code == 0
+    assert "NOT RUN: suite bfcl: none of bfcl, bfcl-half is in" in result.stderr
+    assert "sample" in result.stdout
+    alone = invoke("bfcl", *asked, "--data", str(tmp_path))
+    assert alone.exit_code == 2
+    assert "there are no cases" in alone.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

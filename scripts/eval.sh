@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Serves a model, and the same file by llama-server where its binary is found, and evaluates them side by side.
+# usage: scripts/eval.sh VENV/bin "SUITE…" LIMIT [further flags of trammel eval]
+#
+# MODEL: a GGUF, by default ours. ADAPTER: a LoRA adapter of it, a column of its own. THREADS: 1, because llama.cpp's
+# threads spin. LLAMA_SERVER: its binary, empty for none; by default the one on the PATH or what `make bench` has built.
+set -euo pipefail
+
+bin=$1 suites=$2 limit=$3
+shift 3
+cd "$(dirname "$0")/.."
+model=${MODEL:-models/trammel-tiny.gguf}
+threads=${THREADS:-1}
+port=${PORT:-8471}
+log=$(mktemp -d)
+pids=()
+trap '[ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null; rm -rf "$log"' EXIT
+
+wait_for() { # URL PID NAME
+    for _ in $(seq 300); do
+        curl --silent --fail --output /dev/null "$1" && return
+        kill -0 "$2" 2>/dev/null || break
+        sleep 0.2
+    done
+    echo "$3 did not come up:" >&2
+    tail -5 "$log/$3" >&2
+    return 1
+}
+
+"$bin/python" -c "from server.cli import main; main()" serve --model "$model" --model-name base --port "$port" --threads "$threads" \
+    ${ADAPTER:+--adapter "adapter=$ADAPTER"} >"$log/trammel" 2>&1 &
+pids+=($!)
+wait_for "http://127.0.0.1:$port/healthz" $! trammel
+endpoints=(--endpoint "base=http://127.0.0.1:$port#base")
+if [ -n "${ADAPTER:-}" ]; then
+    endpoints+=(--endpoint "adapter=http://127.0.0.1:$port#adapter")
+else
+    echo "NOT RUN: no ADAPTER was given, so there is no column for one" >&2
+fi
+
+built=$(ls -t "${XDG_CACHE_HOME:-$HOME/.cache}"/trammel/peers/*/build/bin/llama-server 2>/dev/null | head -1 || true)
+llama=${LLAMA_SERVER-$(command -v llama-server || echo "$built")}
+if [ -n "$llama" ]; then
+    "$llama" --model "$model" --port $((port + 1)) --threads "$threads" --jinja --parallel 4 --ctx-size 16384 \
+        >"$log/llama-server" 2>&1 &
+    pids+=($!)
+    if wait_for "http://127.0.0.1:$((port + 1))/health" $! llama-server; then
+        endpoints+=(--endpoint "llama-server=http://127.0.0.1:$((port + 1))")
+    else
+        echo "NOT RUN: llama-server" >&2
+    fi
+else
+    echo "NOT RUN: llama-server is not in \$LLAMA_SERVER, not on the PATH, and not built by make bench" >&2
+fi
+
+# shellcheck disable=SC2086 # several suites
+"$bin/python" -m evals eval $suites "${endpoints[@]}" --grammar both --limit "$limit" --output runs/eval "$@"
