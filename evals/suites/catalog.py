@@ -11,11 +11,13 @@ from evals.suites.lines import SuiteError, read_lines
 from evals.suites.public_data import DataMissingError
 from evals.suites.scenarios import read_file, read_scenarios, read_tasks
 from evals.suites.schemas import read_schemas
+from evals.suites.seal_tools import read_seal_tools
 
 SUITES: dict[str, Callable[[Path | None], list[Case]]] = {
     "scenarios": read_scenarios,
     "tasks": read_tasks,
     "bfcl": read_bfcl,
+    "seal-tools": read_seal_tools,
     "schema": read_schemas,
     "chat": read_chat,
 }

@@ -49,13 +49,14 @@ def call(text: str, **parameters: str) -> dict[str, Any]:
     return {"speaker": "SYSTEM", "utterance": text, "frames": [frame]}
 
 
-def talk(text: str) -> dict[str, Any]:
-    return {"speaker": "SYSTEM", "utterance": text, "frames": [{"service": "Tables_1"}]}
+def talk(text: str, *acts: str) -> dict[str, Any]:
+    frame = {"service": "Tables_1", "actions": [{"act": act} for act in acts]}
+    return {"speaker": "SYSTEM", "utterance": text, "frames": [frame]}
 
 
 TURNS = [
     user("A table at Bella Vista, please."),
-    talk("For how many?"),
+    talk("For how many?", "REQUEST"),
     user("There are 2 of us.", place=["Bella Vista", "Bella"], people=["2"]),
     call("Done: Bella Vista at six.", people="2", place="Bella Vista"),
 ]

@@ -107,6 +107,12 @@ def test_gold_lines_carry_the_accepted_wordings(corpus: Path, tmp_path: Path) ->
     assert line["seen"] is True
 
 
+def test_gold_lines_mark_the_turns_that_ask_for_what_is_missing(corpus: Path, tmp_path: Path) -> None:
+    write_gold(tmp_path / "gold.jsonl", corpus, "test", 1)
+    line = json.loads((tmp_path / "gold.jsonl").read_text())
+    assert [message.get("expects") for message in line["messages"]] == [None, "ask", None, None, None, None]
+
+
 def test_missing_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataMissingError, match="sgd"):
         find_corpus("sgd", tmp_path)

@@ -1,7 +1,8 @@
 """Gold conversations for evaluation: a corpus split as JSONL, with what an evaluator must know beside each call.
 
-A line is an OpenAI fine-tuning line with two fields more: `seen` (all its services are in the training split) and, in
-each tool call, `variants`: per argument every wording the annotators counted as the same value.
+A line is an OpenAI fine-tuning line with fields more: `seen` (all its services are in the training split); in each tool
+call, `variants`: per argument every wording the annotators counted as the same value; and `expects: ask` in the answers
+that ask for what is missing.
 """
 
 import json
@@ -35,11 +36,22 @@ def write_gold(output: Path, data: Path | None, split: str, limit: int, seed: in
 def _line(dialogue: sgd.Dialogue, services: sgd.Services) -> dict[str, Any]:
     conversation: Conversation = sgd.convert(dialogue, services)
     line = {**conversation.as_json(), "source": conversation.source}
+    _mark_questions(line["messages"], dialogue)
     variants = _variants(dialogue)
     for message in line["messages"]:
         for call in message.get("tool_calls", ()):
             call["variants"] = {slot: sorted(values) for slot, values in next(variants).items()}
     return line
+
+
+def _mark_questions(messages: list[dict[str, Any]], dialogue: sgd.Dialogue) -> None:
+    """Every SYSTEM turn says one thing; where it requests a slot, asking is what is due."""
+    said = (message for message in messages if message["role"] == "assistant" and not message.get("tool_calls"))
+    for turn in dialogue.turns:
+        if turn["speaker"] == "SYSTEM":
+            message = next(said)
+            if any(action["act"] == "REQUEST" for frame in turn["frames"] for action in frame.get("actions", ())):
+                message["expects"] = "ask"
 
 
 def _variants(dialogue: sgd.Dialogue) -> Iterator[dict[str, set[str]]]:
