@@ -1,6 +1,7 @@
 """The wire's chat request as a `ChatRequest`, with the checks that look at several fields at once."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -113,17 +114,27 @@ def _tool(tool: FunctionToolIn | CustomToolIn, index: int) -> Tool:
 
 def _check_schema(schema: Any, param: str) -> None:
     try:
-        json.dumps(schema, allow_nan=False)
-        # Patterns are JavaScript's (\p{L}), which Python's `re` can't judge: no format is checked here.
-        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
+        fault = _schema_fault(json.dumps(schema, allow_nan=False))
     except ValueError as error:
         message = f"Invalid schema in {param}: NaN and Infinity are no JSON values."
         raise invalid(message, param, "invalid_schema") from error
-    except JsonSchemaError as error:
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-        raise invalid(f"Invalid schema in {param}{where}: {error.message}.", param, "invalid_schema") from error
     except RecursionError as error:
         raise invalid(f"The schema in {param} is nested too deep.", param, "invalid_schema") from error
+    if fault is not None:
+        where, message = fault
+        raise invalid(f"Invalid schema in {param}{where}: {message}.", param, "invalid_schema")
+
+
+@lru_cache(maxsize=1024)
+def _schema_fault(text: str) -> tuple[str, str] | None:
+    """Where a schema is none, and why. The same tools come with every request, and a look takes milliseconds."""
+    try:
+        # Patterns are JavaScript's (\p{L}), which Python's `re` can't judge: no format is checked here.
+        Draft202012Validator.check_schema(json.loads(text), format_checker=FormatChecker(()))
+    except JsonSchemaError as error:
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+        return where, error.message
+    return None
 
 
 def _check_unique(tools: tuple[Tool, ...]) -> None:

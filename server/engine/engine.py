@@ -11,7 +11,8 @@ import os
 from collections.abc import AsyncIterator
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +46,8 @@ logger = logging.getLogger("trammel.engine")
 
 GrammarEngine = Literal["llguidance", "llama.cpp"]
 _STOP_SECONDS = 10.0
+_PIECES = 256
+"""Pieces of prompts whose tokens are remembered: the same system text and tools come with every request."""
 _USUAL_CONTEXT = 8192
 
 
@@ -156,6 +159,7 @@ class Engine:
         self.context_length, cells = settings.sizes(model.train_context)
         self._context = Context(model, settings.context(cells))
         self._drafts = None if draft is None else self._draft_model(draft, settings.context(cells))
+        self._tokenized = lru_cache(_PIECES)(model.vocabulary.tokenize)
         self._grammars = _grammars(model, settings.grammar_engine)
         self._generations: dict[Sequence, Generation] = {}
         self._adapters: dict[str, Adapter] = {}
@@ -232,7 +236,7 @@ class Engine:
         No token spans two pieces.
         """
         vocabulary = self.model.vocabulary
-        tokens = tuple(t for piece in pieces for t in vocabulary.tokenize(piece, parse_special=parse_special))
+        tokens = tuple(chain.from_iterable(self._tokenized(piece, parse_special=parse_special) for piece in pieces))
         if vocabulary.add_bos and vocabulary.bos >= 0 and tokens[:1] != (vocabulary.bos,):
             return (vocabulary.bos, *tokens)
         return tokens
