@@ -41,7 +41,7 @@ bench: $(VENV)/.dev
 
 # Our model with and without its grammar, an adapter of it (ADAPTER=file.gguf), and llama-server where its binary is found,
 # over our own scenarios and whatever public data there are (TRAMMEL_DATA): one table, and runs/eval/report.html.
-SUITES ?= scenarios tasks schema chat bfcl
+SUITES ?= scenarios tasks sgd bfcl seal-tools schema chat
 LIMIT ?= 150
 eval: $(VENV)/.dev
 	scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) $(ARGS)

@@ -13,7 +13,9 @@ from evals.endpoint import Answer
 from evals.matching import FUNCTIONAL, FUZZY, match_calls
 from evals.provenance import SOURCES, trace_values
 
-Scores = dict[str, tuple[float, float]]
+Score = tuple[float, float]
+"""Part and whole."""
+Scores = dict[str, Score]
 
 _TORN_CALL = re.compile(r'<\|?tool_call|\[TOOL_CALLS\]|<function=|<\|python_tag\|>|"arguments"\s*:|"parameters"\s*:')
 """What a call that the endpoint could not read looks like in the text."""
@@ -56,16 +58,22 @@ def judge(case: Case, steps: list[Step]) -> Scores:
 
 
 def tool_scores(case: Case, steps: list[Step]) -> Scores:
-    """Tool to its arguments given rightly, of all it should have been given where the endpoint called at all."""
-    scores: dict[str, tuple[float, float]] = {}
+    """Arguments given rightly of all that should have been, where the endpoint called at all.
+
+    For each tool as a whole, and for each of its arguments as TOOL(ARGUMENT).
+    """
+    scores: Scores = {}
     calls = steps[0].calls
     for match in match_calls(case.gold, calls) if calls else ():
-        right, whole = scores.get(match.gold.name, (0, 0))
-        scores[match.gold.name] = (right + match.arguments_right, whole + len(match.gold.arguments))
+        name, right = match.gold.name, match.right_arguments
+        for key in match.gold.arguments:
+            for title in (name, f"{name}({key})"):
+                part, whole = scores.get(title, (0, 0))
+                scores[title] = (part + (key in right), whole + 1)
     return scores
 
 
-def claim(is_true: bool) -> tuple[float, float]:
+def claim(is_true: bool) -> Score:
     """The score of a yes or no."""
     return (float(is_true), 1.0)
 
@@ -126,7 +134,7 @@ def _match_scores(case: Case, step: Step) -> Scores:
         scores["tool names"] = (sum(match.name_right for match in matches), len(matches))
         whole = sum(len(gold.arguments) for gold in case.gold)
         if whole:
-            scores["arguments"] = (sum(match.arguments_right for match in matches), whole)
+            scores["arguments"] = (sum(len(match.right_arguments) for match in matches), whole)
             scores["arguments to the letter"] = (sum(match.arguments_to_the_letter for match in matches), whole)
     return scores
 

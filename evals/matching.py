@@ -25,20 +25,20 @@ class Match:
         return self.made is not None and self.made.name == self.gold.name
 
     @property
-    def arguments_right(self) -> int:
+    def right_arguments(self) -> set[str]:
         """Arguments of the gold call given rightly to the right tool: letter case and kind of number aside."""
-        return sum(_folded(value) in map(_folded, accepted) for value, accepted in self._pairs())
+        return {key for key, value, accepted in self._given() if _folded(value) in map(_folded, accepted)}
 
     @property
     def arguments_to_the_letter(self) -> int:
         """Arguments of the gold call given exactly so."""
-        return sum(canonical(value) in map(canonical, accepted) for value, accepted in self._pairs())
+        return sum(canonical(value) in map(canonical, accepted) for _, value, accepted in self._given())
 
     @property
     def is_exact(self) -> bool:
         """Name and arguments right, and no argument more."""
         given = self.made.arguments if self.made and self.name_right else None
-        return given is not None and set(given) == set(self.gold.arguments) and self.arguments_right == len(given)
+        return given is not None and set(given) == set(self.gold.arguments) == self.right_arguments
 
     @property
     def similarity(self) -> float:
@@ -50,13 +50,15 @@ class Match:
         given, wanted = canonical(self.made.arguments), canonical(self.gold.arguments)
         return SequenceMatcher(None, given, wanted, autojunk=False).ratio()
 
-    def _pairs(self) -> list[tuple[Any, list[Any]]]:
-        """Each value given for an argument of the gold call, with what counts as right."""
+    def _given(self) -> list[tuple[str, Any, list[Any]]]:
+        """Each argument of the gold call that was given, its value, and what counts as right."""
         if not self.name_right or self.made is None or self.made.arguments is None:
             return []
         given, variants = self.made.arguments, self.gold.variants
         return [
-            (given[key], [value, *variants.get(key, ())]) for key, value in self.gold.arguments.items() if key in given
+            (key, given[key], [value, *variants.get(key, ())])
+            for key, value in self.gold.arguments.items()
+            if key in given
         ]
 
 
@@ -76,7 +78,7 @@ def match_calls(gold: tuple[GoldCall, ...], made: list[MadeCall]) -> list[Match]
 
 
 def _likeness(match: Match) -> tuple[bool, bool, int, float]:
-    return match.is_exact, match.name_right, match.arguments_right, match.similarity
+    return match.is_exact, match.name_right, len(match.right_arguments), match.similarity
 
 
 def _folded(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, TypeAdapter
 
 from evals.figures import Share, holm, paired_p, percentile, share_of
+from evals.judging import Score
 from evals.provenance import SOURCES
 from evals.record import Record
 
@@ -93,12 +94,12 @@ def group_by(records: Iterable[Record], key: Callable[[Record], str]) -> dict[st
 
 
 def tool_shares(records: Iterable[Record]) -> dict[str, Share]:
-    """Argument accuracy by tool, where the endpoint called at all."""
-    scores: dict[str, list[tuple[float, float]]] = {}
+    """Argument accuracy by tool and by each of its arguments, where the endpoint called at all."""
+    scored: dict[str, list[tuple[Record, Score]]] = {}
     for record in records:
-        for tool, score in record.tools.items():
-            scores.setdefault(tool, []).append(score)
-    return {tool: share_of(entries) for tool, entries in sorted(scores.items())}
+        for name, score in record.tools.items():
+            scored.setdefault(name, []).append((record, score))
+    return {name: share_of(list(_by_case(entries).values())) for name, entries in sorted(scored.items())}
 
 
 def differences(first: Sequence[Record], second: Sequence[Record]) -> list[Difference]:
@@ -117,13 +118,22 @@ def differences(first: Sequence[Record], second: Sequence[Record]) -> list[Diffe
 
 def _pairs(first: Sequence[Record], second: Sequence[Record], metric: str) -> list[tuple[float, float]]:
     """The metric of each case at both."""
-    others = {record.key: record.scores for record in second}
-    pairs = []
-    for record in first:
-        ours, theirs = record.scores.get(metric), others.get(record.key, {}).get(metric)
-        if ours and theirs and ours[1] and theirs[1]:
-            pairs.append((ours[0] / ours[1], theirs[0] / theirs[1]))
-    return pairs
+    ours, theirs = _by_case(_scored(first, metric)), _by_case(_scored(second, metric))
+    return [(part / whole, theirs[case][0] / theirs[case][1]) for case, (part, whole) in ours.items() if case in theirs]
+
+
+def _scored(records: Iterable[Record], metric: str) -> list[tuple[Record, Score]]:
+    return [(record, record.scores[metric]) for record in records if metric in record.scores]
+
+
+def _by_case(scored: Iterable[tuple[Record, Score]]) -> dict[tuple[str, str], Score]:
+    """The sums of each case over all seeds, where there are any: asked twice, a case is no second piece of evidence."""
+    sums: dict[tuple[str, str], Score] = {}
+    for record, (part, whole) in scored:
+        if whole:
+            before = sums.get((record.suite, record.case), (0.0, 0.0))
+            sums[record.suite, record.case] = (before[0] + part, before[1] + whole)
+    return sums
 
 
 def _summary(name: str, records: list[Record], prices: dict[str, Price]) -> Summary:
@@ -134,7 +144,7 @@ def _summary(name: str, records: list[Record], prices: dict[str, Price]) -> Summ
     latencies = [latency for record in records for latency in record.latencies]
     shares = {}
     for metric in METRICS:
-        share = share_of([record.scores[metric] for record in records if metric in record.scores])
+        share = share_of(list(_by_case(_scored(records, metric)).values()))
         if share.count:
             shares[metric] = share
     cost = (prompt * price.prompt + completion * price.completion) / 1e6

@@ -2,6 +2,7 @@
 # Serves a model, and the same file by llama-server where its binary is found, and evaluates them side by side.
 # usage: scripts/eval.sh VENV/bin "SUITE…" LIMIT [further flags of trammel eval]
 #
+# The suite sgd is made by `trammel gold` from the corpus in $TRAMMEL_DATA, because only the offline job reads corpora.
 # MODEL: a GGUF, by default ours. ADAPTER: a LoRA adapter of it, a column of its own. THREADS: 1, because llama.cpp's
 # threads spin. LLAMA_SERVER: its binary, empty for none; by default the one on the PATH or what `make bench` has built.
 set -euo pipefail
@@ -53,5 +54,15 @@ else
     echo "NOT RUN: llama-server is not in \$LLAMA_SERVER, not on the PATH, and not built by make bench" >&2
 fi
 
-# shellcheck disable=SC2086 # several suites
-"$bin/python" -m evals eval $suites "${endpoints[@]}" --grammar both --limit "$limit" --output runs/eval "$@"
+named=()
+for suite in $suites; do
+    if [ "$suite" != sgd ]; then
+        named+=("$suite")
+    elif "$bin/python" -c "from server.cli import main; main()" gold "$log/sgd.jsonl" --limit 100 >&2; then
+        named+=("$log/sgd.jsonl")
+    else
+        echo "NOT RUN: suite sgd" >&2
+    fi
+done
+
+"$bin/python" -m evals eval "${named[@]}" "${endpoints[@]}" --grammar both --limit "$limit" --output runs/eval "$@"

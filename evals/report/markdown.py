@@ -14,7 +14,7 @@ def markdown(sections: Iterable[Section], heading: str) -> str:
         if section.groups:
             lines += ["", "### By group", "", *_table(section.columns, section.groups)]
         if section.tools:
-            lines += ["", "### Arguments by tool, where called", "", *_table(section.columns, section.tools)]
+            lines += ["", "### Arguments given rightly, where called", "", *_table(section.columns, section.tools)]
         for comparison in section.comparisons:
             lines += ["", *_comparison(comparison)]
     return "\n".join(lines) + "\n"

@@ -31,7 +31,8 @@ def made(name: str, **arguments: Any) -> MadeCall:
 )
 def test_arguments_are_counted_one_by_one(call: MadeCall, right: int, to_the_letter: int, is_exact: bool) -> None:
     (match,) = match_calls((GOLD,), [call])
-    assert (match.arguments_right, match.arguments_to_the_letter, match.is_exact) == (right, to_the_letter, is_exact)
+    assert (len(match.right_arguments), match.arguments_to_the_letter) == (right, to_the_letter)
+    assert match.is_exact is is_exact
 
 
 def test_a_call_without_arguments_is_right_when_its_name_is() -> None:
@@ -52,7 +53,7 @@ def test_likeness_is_that_of_the_canonical_json() -> None:
 def test_the_order_of_calls_does_not_matter_and_none_is_taken_twice() -> None:
     other = GoldCall("book", {"city": "Oslo", "people": 1})
     first, second = match_calls((GOLD, other), [made("book", city="Oslo", people=1), made("book", city="Rome")])
-    assert (first.arguments_right, second.arguments_right) == (1, 2)
+    assert (first.right_arguments, second.right_arguments) == ({"city"}, {"city", "people"})
     first, second = match_calls((GOLD, GOLD), [made("book", city="Rome", people=2)])
     assert first.is_exact
     assert second.made is None

@@ -53,6 +53,23 @@ def test_the_figures_of_a_column() -> None:
     assert {tool: share.value for tool, share in shares.items()} == {"e": 0, "f": 3 / 4}
 
 
+def test_a_case_asked_with_several_seeds_is_one_piece_of_evidence() -> None:
+    def asked(endpoint: str, hit: int) -> list[Record]:
+        return [
+            Record(endpoint, "on", "s", "g", str(case), seed, {"exact match": (hit, 1)}, {"f": (hit, 1)})
+            for case in range(10)
+            for seed in range(5)
+        ]  # fmt: skip
+
+    (summary,) = summarise(asked("a", 0))
+    assert summary.shares["exact match"].count == 50
+    assert summary.shares["exact match"].high == pytest.approx(0.2775, abs=1e-4)  # Wilson's for 10, not for 50
+    assert tool_shares(asked("a", 0))["f"].high == pytest.approx(0.2775, abs=1e-4)
+    (difference,) = differences(asked("a", 0), asked("b", 1))
+    assert difference.cases == 10
+    assert difference.p == pytest.approx(2 / 1024, abs=0.0015)
+
+
 def test_without_calls_or_prices_nothing_is_paid() -> None:
     assert summarise([record("1")])[0].cost_per_1000_calls == 0
     assert summarise([record("1", calls=2, prompt_tokens=9)])[0].cost_per_1000_calls == 0
