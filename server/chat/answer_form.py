@@ -11,8 +11,8 @@ from typing import Literal
 import grammars
 from grammars import Node
 from grammars.tree import Lexeme, chars, other_chars
-from server.chat.arguments import text_until, text_without
 from server.chat.dialect import Dialect
+from server.chat.marked_text import text_until, text_without
 from server.chat.thinking import ThinksAt, after_thinking
 
 CallsAt = Literal["anywhere", "start", "nowhere"]

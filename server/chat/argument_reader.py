@@ -5,33 +5,24 @@ held back only as far as it may be the beginning of its closing mark.
 """
 
 import json
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-from server.chat.arguments import CDATA, Arguments, JsonArguments, Parameters, Schema, read_text, resolved, text_part
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a piece of text brought."""
-
-    length: int
-    """Characters of the text that are dealt with."""
-    arguments: str = ""
-    """JSON text that is sure now."""
-    is_whole: bool = False
-    """The arguments end here."""
-    needs_more: bool = False
-    """Nothing can be done before more text comes."""
-
-
-class ArgumentReader(Protocol):
-    def read(self, text: str) -> Reading: ...
+from server.chat.arguments import Arguments, JsonArguments, NestedArguments, Parameters
+from server.chat.marked_text import CDATA, escaped, held, read_text
+from server.chat.nested_reader import NestedReader
+from server.chat.reading import ArgumentReader, Reading
+from server.chat.text_schema import Schema, resolved, text_part
 
 
 def reader_of(kind: Arguments, schema: Schema, end: str) -> ArgumentReader:
     """`schema`: the tool's parameters; `end`: the text that follows the arguments."""
-    return JsonReader() if isinstance(kind, JsonArguments) else ParameterReader(kind, schema, end)
+    match kind:
+        case JsonArguments():
+            return JsonReader()
+        case NestedArguments(values):
+            return NestedReader(values.quote)
+        case Parameters():
+            return ParameterReader(kind, schema, end)
 
 
 class JsonReader:
@@ -152,11 +143,10 @@ class ParameterReader:
             return Reading(end + len(mark), self._rest(text[:end]))
         if not self._has_begun and (CDATA.startswith(text[: len(CDATA)]) or self._may_be_null(text)):
             return Reading(0, needs_more=True)
-        held = next((n for n in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:n])), 0)
-        sure = text[: len(text) - held]
+        sure = text[: len(text) - held(text, mark)]
         start = "" if self._has_begun or not sure else '"'
         self._has_begun = self._has_begun or bool(sure)
-        return Reading(len(sure), start + _escaped(sure), needs_more=True)
+        return Reading(len(sure), start + escaped(sure), needs_more=True)
 
     def _may_be_null(self, text: str) -> bool:
         return self._is_nullable and ("null" + self._form.text_close).startswith(text)
@@ -164,11 +154,7 @@ class ParameterReader:
     def _rest(self, text: str) -> str:
         """The text's last piece, or all of it."""
         if self._has_begun:
-            return _escaped(text) + '"'
+            return escaped(text) + '"'
         if self._is_nullable and text == "null":
             return "null"
         return json.dumps(read_text(text), ensure_ascii=False)
-
-
-def _escaped(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]

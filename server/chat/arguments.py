@@ -1,8 +1,7 @@
 """How the arguments of a call are written: as one JSON object, or as parameters one by one.
 
 Parameters (Qwen3-Coder, GLM, MiniMax, DeepSeek's DSML, LFM2, Gemma 4 …) are a key, then a value: JSON, or, where the
-schema says string, often the bare text. A bare text ends at the first closing mark, so a text that has the mark in it
-is written as XML's CDATA with the mark split over two sections; then it never appears whole, and any text survives.
+schema says string, often the bare text.
 """
 
 import json
@@ -12,15 +11,16 @@ from typing import Any
 
 import grammars
 from grammars import Entry, Fragment, Node, Report, Spacing, UnsupportedSchema
-from grammars.tree import Lexeme, Rule, chars, other_chars
+from grammars.tree import Lexeme, chars
+from server.chat.marked_text import CDATA, escaped, shielded, text_until
+from server.chat.member_row import Member, member_row
+from server.chat.nested_values import NestedValues
+from server.chat.text_schema import NOTES, Schema, admits_texts, as_object, resolved, text_part
 
-CDATA, CDATA_END = "<![CDATA[", "]]>"
-_NOTES = frozenset(("description", "title", "default", "examples", "$schema", "$comment", "$id"))
-_HARMLESS = _NOTES | {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
+_HARMLESS = NOTES | {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
 _REASON = "this model writes arguments one by one, as bare text"
 _TEXT_LIMITS = ("pattern", "minLength", "maxLength", "format", "not", "allOf", "anyOf", "oneOf", "if")
 
-Schema = Mapping[str, Any]
 _Starts = list[tuple[str, Node]]
 """The forms of a member: the literal it begins with, and the rest."""
 
@@ -83,7 +83,7 @@ class Parameters:
         for key, value in arguments.items():
             inner, is_nullable = self._text_part(key, value, schema)
             if not self.has_bare_text:
-                shown[key] = _escaped(value) if isinstance(value, str) else value
+                shown[key] = escaped(value) if isinstance(value, str) else value
             elif isinstance(value, str) and inner is not None:
                 shown[key] = value if self.cdata_for else self._shield(value, is_nullable)
             else:  # JSON already: templates differ in how they write true, null and 1e30
@@ -109,9 +109,7 @@ class Parameters:
         is_plain = not any(sign in text for sign in (mark, *self.cdata_for)) and not text.startswith(CDATA)
         if is_plain and not (is_nullable and text == "null" and not self.has_own_mark):
             return text
-        split = CDATA_END + CDATA
-        inside = text.replace(CDATA_END, "]]" + split + ">")
-        return CDATA + inside.replace(mark, mark[0] + split + mark[1:]) + CDATA_END
+        return shielded(text, mark)
 
     def compile(self, schema: Schema, *, strict: bool) -> Fragment:
         """Raises: GrammarError. Keys that the schema does not list are left out, which narrows it."""
@@ -119,16 +117,20 @@ class Parameters:
         if strict and widened:
             raise UnsupportedSchema(widened[0].keyword, "", _REASON)
         reports = [Report(widened=tuple(widened))]
-        listed, required = schema.get("properties", {}), frozenset(schema.get("required", ()))
-        if not listed and schema.get("additionalProperties", True) is not False:
-            return Fragment(self._any(), reports[0])
-        nodes: list[tuple[_Starts, bool]] = []
+        required = frozenset(schema.get("required", ()))
+        listed = {**{key: {} for key in sorted(required)}, **schema.get("properties", {})}
+        others = schema.get("additionalProperties", True)
+        if not listed and others is not False:
+            if isinstance(others, Mapping) and others:
+                reports = [_unheld("additionalProperties", "", strict=strict), *reports]
+            return Fragment(self._any(), grammars.merge(*reports))
+        members: list[Member] = []
         for key, inner in listed.items():
             self._check_key(key)
             starts, report = self._member(key, inner, schema, strict=strict)
-            nodes.append((starts, key in required))
+            members.append(Member(_any_of(starts, ""), _any_of(starts, self.separator), key in required))
             reports.append(report)
-        return Fragment(self._row(nodes), grammars.merge(*reports))
+        return Fragment(member_row(members), grammars.merge(*reports))
 
     def _any(self) -> Node:
         """Any parameters, in JSON."""
@@ -142,34 +144,14 @@ class Parameters:
         more = grammars.repeat(grammars.sequence(grammars.literal(self.separator), one))
         return grammars.optional(grammars.sequence(one, more))
 
-    def _row(self, members: list[tuple[_Starts, bool]]) -> Node:
-        """The members in order, those that are not required left out or not, separators between.
-
-        A separator is one literal with what follows it, because a lexer can't take back a shorter one.
-        """
-        follows: dict[bool, Node] = {False: grammars.literal(""), True: grammars.literal("")}
-        for number, (member, is_required) in reversed(list(enumerate(members))):
-            after = follows[True]
-            follows = {
-                has_previous: Rule(
-                    f"{'more' if has_previous else 'first'}-{number}",
-                    grammars.choice(
-                        grammars.sequence(_any_of(member, self.separator if has_previous else ""), after),
-                        *(() if is_required else (follows[has_previous],)),
-                    ),
-                )
-                for has_previous in (False, True)
-            }
-        return follows[False]
-
     def _member(self, key: str, inner: Any, root: Schema, *, strict: bool) -> tuple[_Starts, Report]:
         text, is_nullable = text_part(resolved(inner, root), root)
         start, text_start = self.open + key + self.middle, self.open + key + self.text_middle
         if not self.has_bare_text or text is None:
-            whole = {**{name: root[name] for name in ("$defs", "definitions") if name in root}, **_as_object(inner)}
-            fragment = grammars.compile_schema(whole, strict=strict, spacing=Spacing.SPACED, closed=True, openapi=True)
+            whole = {**{name: root[name] for name in ("$defs", "definitions") if name in root}, **as_object(inner)}
+            fragment = _compiled(whole, f"/properties/{key}", strict=strict)
             starts = [(start, grammars.sequence(fragment.node, grammars.literal(self.close)))]
-            if self.has_own_mark and _admits_texts(resolved(inner, root)):
+            if self.has_own_mark and admits_texts(resolved(inner, root)):
                 starts.append((text_start, text_until(self.text_close)))
             return starts, fragment.report
         limits = [limit for limit in _TEXT_LIMITS if limit in text]
@@ -188,15 +170,47 @@ class Parameters:
         words = text.get("enum", [text["const"]] if "const" in text else None)
         if words is None:
             return text_until(self.text_close)
-        shielded = (self._shield(word, is_nullable) for word in words if isinstance(word, str))
-        return grammars.choice(*(grammars.literal(word + self.text_close) for word in shielded))
+        spelled = (self._shield(word, is_nullable) for word in words if isinstance(word, str))
+        return grammars.choice(*(grammars.literal(word + self.text_close) for word in spelled))
 
     def _check_key(self, key: str) -> None:
         if any(mark in key for mark in (self.middle, self.text_middle, self.open) if mark) or not key:
             raise UnsupportedSchema("properties", f"/properties/{key}", "this model's calls can't spell such a key")
 
 
-Arguments = JsonArguments | Parameters
+@dataclass(frozen=True, slots=True)
+class NestedArguments:
+    """Members of an object in a notation near JSON."""
+
+    values: NestedValues
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return (self.values.quote,)
+
+    def write(self, arguments: Mapping[str, Any], _: Schema) -> str:
+        return self.values.write_members(arguments)
+
+    def compile(self, schema: Schema, *, strict: bool) -> Fragment:
+        """Raises: GrammarError."""
+        return self.values.compile_members(schema, schema, strict=strict)
+
+
+Arguments = JsonArguments | Parameters | NestedArguments
+
+
+def _compiled(schema: Schema, pointer: str, *, strict: bool) -> Fragment:
+    """One parameter's JSON. `pointer`: where its schema stands in the tool's."""
+    try:
+        return grammars.compile_schema(schema, strict=strict, spacing=Spacing.SPACED, closed=True, openapi=True)
+    except UnsupportedSchema as error:
+        raise UnsupportedSchema(error.keyword, pointer + error.pointer, error.reason) from error
+
+
+def _unheld(keyword: str, pointer: str, *, strict: bool) -> Report:
+    if strict:
+        raise UnsupportedSchema(keyword, pointer, _REASON)
+    return Report(widened=(Entry(keyword, pointer),))
 
 
 def _any_of(starts: _Starts, before: str) -> Node:
@@ -206,90 +220,3 @@ def _any_of(starts: _Starts, before: str) -> Node:
 def write_json(value: object, spacing: Spacing) -> str:
     separators = (", ", ": ") if spacing is Spacing.SPACED else (",", ":")
     return json.dumps(value, ensure_ascii=False, separators=separators)
-
-
-def text_part(schema: Schema, root: Schema) -> tuple[Schema | None, bool]:
-    """The schema of the strings that are valid, if nothing else is but perhaps null; and whether null is."""
-    if is_text(schema):
-        return schema, bool(schema.get("nullable"))
-    if sorted(schema["type"] if isinstance(schema.get("type"), list) else ()) == ["null", "string"]:
-        return (None, False) if "enum" in schema or "const" in schema else ({**schema, "type": "string"}, True)
-    members = schema.get("anyOf", schema.get("oneOf", ()))
-    if len(members) == 2 and not any(word in schema for word in ("type", "enum", "const", "not", "allOf", "if")):
-        texts = [text for text in (resolved(member, root) for member in members) if is_text(text)]
-        if len(texts) == 1 and {"type": "null"} in members:
-            return texts[0], True
-    return None, False
-
-
-def read_text(text: str) -> str:
-    """The string that a bare text, closing mark left out, stands for."""
-    if text.startswith(CDATA) and text.endswith(CDATA_END):
-        return text[len(CDATA) : -len(CDATA_END)].replace(CDATA_END + CDATA, "")
-    return text
-
-
-def is_text(schema: Schema) -> bool:
-    """Strings and nothing else are valid, as far as the schema says so at once."""
-    if "type" in schema:
-        return schema["type"] in ("string", ["string"])
-    words = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return bool(words) and all(isinstance(word, str) for word in words)
-
-
-def _admits_texts(schema: Schema) -> bool:
-    """All strings are valid, among other things."""
-    kinds = schema.get("type", ["string"])
-    return "string" in kinds and not schema.keys() - _NOTES - {"type"}
-
-
-def resolved(schema: Any, root: Schema) -> Schema:
-    """A property's schema with its reference into the same document followed."""
-    for _ in range(10):
-        reference = schema.get("$ref") if isinstance(schema, Mapping) else None
-        if not (isinstance(reference, str) and reference.startswith("#/")):
-            break
-        target: Any = root
-        for part in reference[2:].split("/"):
-            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
-        schema = target
-    return _as_object(schema)
-
-
-def _escaped(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-def _as_object(schema: Any) -> Schema:
-    return schema if isinstance(schema, Mapping) else {"not": {}} if schema is False else {}
-
-
-def text_until(mark: str, not_first: str = "") -> Node:
-    """Any text up to the first `mark`, which is part of it. `not_first`: characters the text may not begin with.
-
-    Where the mark's first character comes in it again, no text has the part before that.
-    """
-    return Lexeme(grammars.sequence(*_unmarked(_head(mark), not_first), grammars.literal(mark)))
-
-
-def text_without(mark: str, not_first: str = "") -> Node:
-    """Any text that `mark` does not appear in. As `text_until`."""
-    return Lexeme(grammars.sequence(*_unmarked(_head(mark), not_first)))
-
-
-def _head(mark: str) -> str:
-    return mark[: mark.find(mark[0], 1)] if mark[0] in mark[1:] else mark
-
-
-def _unmarked(mark: str, not_first: str) -> tuple[Node, ...]:
-    """Regular, without recursion: characters that begin no mark, and beginnings of the mark that break off, by another
-    beginning or by a character that neither goes on nor begins anew."""
-    first = mark[0]
-    beginnings = [mark[:length] for length in range(1, len(mark))]
-    broken_anew = grammars.repeat(grammars.choice(*map(grammars.literal, beginnings)))
-    broken_off = [
-        grammars.sequence(grammars.literal(start), other_chars(chars(first + mark[len(start)]))) for start in beginnings
-    ]
-    other = grammars.choice(other_chars(chars(first)), grammars.sequence(broken_anew, grammars.choice(*broken_off)))
-    start = [other_chars(chars(first + not_first))] if not_first else []
-    return (*start, grammars.repeat(other), broken_anew)

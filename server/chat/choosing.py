@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from server.chat.arguments import Parameters
-from server.chat.derivation import UnreadableError, derive_calls, derive_reasoning, shows_tools
+from server.chat.derivation import UnreadableError, derive_calls, shows_tools
 from server.chat.dialect import GENERIC, Dialect
 from server.chat.history import History
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.named import named_dialects
+from server.chat.reasoning_probe import derive_reasoning
 from server.chat.roles import roles_of
 from server.chat.template import ChatTemplate, TemplateError
 

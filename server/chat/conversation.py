@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from server.chat.answer_form import CallsAt
-from server.chat.arguments import Schema
 from server.chat.choosing import dialect_of
 from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect
@@ -15,6 +14,7 @@ from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
 from server.chat.request import ChatRequest
 from server.chat.roles import roles_of
 from server.chat.template import ChatTemplate
+from server.chat.text_schema import Schema
 from server.chat.thinking import ThinksAt, thinks_at
 
 CHATML = (

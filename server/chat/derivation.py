@@ -13,7 +13,7 @@ from typing import Any
 
 from grammars import Spacing
 from server.chat.arguments import Arguments, JsonArguments, Parameters, write_json
-from server.chat.dialect import Dialect, Form, Hole, Reasoning
+from server.chat.dialect import Dialect, Form, Hole
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.template import ChatTemplate, TemplateError
 
@@ -23,7 +23,6 @@ _KEYS = ("key_alpha", "key_beta")
 _TEXTS: dict[str, Any] = dict(zip(_KEYS, ("valueAlpha", "valueBeta"), strict=True))
 _NUMBERS: dict[str, Any] = dict(zip(_KEYS, (73501, 73502), strict=True))
 _CONTENT = "trammel probe content"
-_THOUGHT = "trammel probe thought"
 _USER = Message("user", "trammel probe question")
 TOOLS = tuple(
     Tool(
@@ -34,7 +33,6 @@ TOOLS = tuple(
     for name in _NAMES
 )
 
-_USUAL_MARKS = (Reasoning("<think>", "</think>"), Reasoning("[THINK]", "[/THINK]"))
 _TURN_END = re.compile(
     r"<[^<>]*(?:eom|eot|eos|end.?of|im_end|[|]calls?[|]|assistant|tool_response|SPECIAL_12)[^<>]*>\s*$", re.IGNORECASE
 )
@@ -61,47 +59,6 @@ def derive_calls(template: ChatTemplate) -> Dialect:
         if all(text.count(written) == count for text, count in zip(texts, turns.counts, strict=True)):
             return _assemble(texts, written, JsonArguments(spacing))
     return _derive_parameters(turns, texts)
-
-
-def derive_reasoning(template: ChatTemplate) -> Reasoning | None:
-    """The marks around `reasoning_content`, or around `reasoning`; None if the template shows neither."""
-    for field in ("reasoning_content", "reasoning", "thinking"):
-        message = _Thinking("assistant", _CONTENT, field=field)
-        try:
-            text = template.render([_USER, message], add_generation_prompt=False)
-        except TemplateError:
-            continue
-        if text.count(_THOUGHT) != 1 or _CONTENT not in text.split(_THOUGHT)[1]:
-            continue
-        before, rest = text.split(_THOUGHT)
-        marks = Reasoning(_last_tag(before), _first_tag(rest.split(_CONTENT)[0]))
-        if (
-            marks.begin
-            and marks.end
-            and any(word in f"{marks.begin}{marks.end}".lower() for word in ("think", "thought", "reason"))
-        ):
-            return marks
-    return next((marks for marks in _USUAL_MARKS if marks.end in template.source), None)
-
-
-@dataclass(frozen=True)
-class _Thinking(Message):
-    field: str = "reasoning_content"
-
-    def as_template_value(self) -> dict[str, Any]:
-        return {"role": self.role, "content": self.content, self.field: _THOUGHT}
-
-
-def _last_tag(text: str) -> str:
-    text = text.rstrip()
-    start = max(text.rfind("<"), text.rfind("["))
-    return text[start:] if start >= 0 and text[-1] in ">]" else ""
-
-
-def _first_tag(text: str) -> str:
-    text = text.lstrip()
-    ends = [end for end in (text.find(">"), text.find("]")) if end >= 0]
-    return text[: min(ends) + 1] if text[:1] in ("<", "[") and ends else ""
 
 
 class _Turns:

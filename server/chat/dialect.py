@@ -16,8 +16,9 @@ from typing import Literal
 import grammars
 from grammars import Node, Spacing
 from grammars.tree import chars
-from server.chat.arguments import Arguments, JsonArguments, Parameters, Schema
+from server.chat.arguments import Arguments, JsonArguments, Parameters
 from server.chat.messages import ToolCall
+from server.chat.text_schema import Schema
 
 
 class Hole(Enum):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from server.chat.arguments import JsonArguments
+from server.chat.arguments import JsonArguments, NestedArguments
 from server.chat.choosing import dialect_of
 from server.chat.constraint import AnswerGrammars
 from server.chat.conversation import Conversations
@@ -103,6 +103,8 @@ def _arguments_text(dialect: Dialect) -> str:
     kind = dialect.arguments
     if isinstance(kind, JsonArguments):
         return f"a JSON object, {kind.spacing.value}"
+    if isinstance(kind, NestedArguments):
+        return f"members near JSON: keys bare, strings between {kind.values.quote}"
     json_form = f"{kind.open}{{key}}{kind.middle}{{JSON}}{kind.close}"
     if not kind.has_bare_text:
         return f"one by one: {json_form}"

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 
 from server.chat.argument_reader import reader_of
-from server.chat.arguments import JsonArguments, Schema
+from server.chat.arguments import JsonArguments
 from server.chat.dialect import ID_LENGTH, Dialect, Form, Hole
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
+from server.chat.text_schema import Schema
 from server.chat.thinking import ThinkingReader, ThinksAt
 
 _HOLES = {Hole.NAME: r".*?", Hole.ID: rf"\w{{{ID_LENGTH}}}", Hole.INDEX: r"\d+"}

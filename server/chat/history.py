@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from server.chat.arguments import Parameters, Schema
+from server.chat.arguments import Parameters
 from server.chat.dialect import Dialect, Hole, fitting_id
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.roles import ALL_ROLES, Roles, fitted
+from server.chat.text_schema import Schema
 
 GENERIC_SYSTEM = (
     "You may call one or more functions to help with the user's request. The functions, one JSON signature a line:\n"

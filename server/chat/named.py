@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from grammars import Spacing
-from server.chat.arguments import JsonArguments, Parameters
+from server.chat.arguments import JsonArguments, NestedArguments, Parameters
 from server.chat.dialect import Dialect, Form, Hole, Reasoning
+from server.chat.nested_values import NestedValues
 from server.chat.template import ChatTemplate
 
 _JSON = JsonArguments(Spacing.SPACED)
@@ -113,6 +114,21 @@ _ATEM = Dialect(
     name="atem",
 )
 
+_GEMMA_4 = Dialect(
+    # https://ai.google.dev/gemma/docs/capabilities/function-calling; the template takes arguments as a text, too
+    begin=("<|tool_call>call:",),
+    middle=("{",),
+    suffix=("}<tool_call|>",),
+    next=("<|tool_call>call:",),
+    end=(),
+    arguments=NestedArguments(NestedValues('<|"|>')),
+    has_quoted_name=False,
+    has_argument_texts=True,
+    reasoning=Reasoning("<|channel>thought\n", "<channel|>"),
+    origin="named",
+    name="gemma-4",
+)
+
 _MARKS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("List of tools: ", "<|im_start|>"), _LFM2),
     (("<|tool_call|> followed by a JSON list",), _GRANITE),
@@ -120,6 +136,7 @@ _MARKS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("Action:\\n```json\\n[",), _COMMAND_R_PLUS),
     (("'>>>all\\n'", "'>>>'"), _FUNCTIONARY),
     (("<|channel|>final<|message|>", "functions."), _HARMONY),
+    (("<|tool_call>call:", "<tool_call|>", "format_argument("), _GEMMA_4),
     (("<atem:function_calls>", "<|start|>assistant"), _ATEM),
 )
 """Texts that a template has to have, all of them, for a dialect."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from server.chat.answer_form import CallsAt
-from server.chat.argument_reader import ArgumentReader, reader_of
-from server.chat.arguments import Schema
+from server.chat.argument_reader import reader_of
 from server.chat.dialect import ID_LENGTH, Dialect, Form, Hole, literal_start
+from server.chat.reading import ArgumentReader
+from server.chat.text_schema import Schema
 from server.chat.thinking import ThinkingReader, ThinksAt, held_length
 
 

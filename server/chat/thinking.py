@@ -10,8 +10,8 @@ from typing import Literal
 import grammars
 from grammars import Node
 from grammars.tree import chars
-from server.chat.arguments import text_until
 from server.chat.dialect import Reasoning
+from server.chat.marked_text import held, text_until
 
 ThinksAt = Literal["open", "perhaps", "never"]
 _BLANKS = grammars.repeat(chars(" \n"), 0, 4)
@@ -88,6 +88,6 @@ class ThinkingReader:
 
 def held_length(text: str, mark: str) -> int:
     """Characters at the end that may be the start of the mark, and the white space before them."""
-    partial = next((n for n in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:n])), 0)
+    partial = held(text, mark)
     before = text[: len(text) - partial]
     return partial + len(before) - len(before.rstrip())

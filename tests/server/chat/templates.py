@@ -119,6 +119,29 @@ THINKING = ChatTemplate(
 )
 """HERMES for a model that thinks first; `is_open` makes the prompt begin the thought."""
 
+NESTED = _chatml(
+    "{{- '<|tool_call>call:' + f.name + '{' + f.arguments + '}<tool_call|>' }}"
+    "{#- Gemma 4's has a macro format_argument( -#}"
+)
+"""A notation near JSON, as Gemma 4 writes it."""
+
+CHANNELS = ChatTemplate(
+    """
+{{- '<|start|>system<|message|>' }}{%- for tool in tools or [] %}{{- tool | tojson }}{%- endfor %}{{- '<|end|>' }}
+{%- for message in messages %}
+    {%- if message.tool_calls %}
+        {%- set f = message.tool_calls[0].function %}
+        {{- '<|start|>assistant to=functions.' + f.name + '<|channel|>commentary json<|message|>' }}
+        {{- f.arguments | tojson + '<|call|>' }}
+    {%- elif message.role == 'assistant' %}
+        {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|end|>' }}
+    {%- else %}{{- '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' }}{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{%- endif %}
+"""
+)
+"""Channels for thoughts, calls and answers, as gpt-oss has them."""
+
 SAMPLES = {
     "ours": OURS,
     "hermes": HERMES,
@@ -129,5 +152,7 @@ SAMPLES = {
     "with_ids": WITH_IDS,
     "at_first": AT_FIRST,
     "thinking": THINKING,
+    "nested": NESTED,
+    "channels": CHANNELS,
 }
 """One of each form."""
