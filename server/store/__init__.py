@@ -1,1 +1,1 @@
-"""What must outlive a request: SQLite behind plain functions, nothing of the rest of the server."""
+"""What must outlive a request: a database behind plain functions, nothing of the rest of the server."""

@@ -1,0 +1,55 @@
+"""Calls a tool: under a timeout, and with everything that can go wrong as an outcome instead of an exception."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from server.agent.events import Begun, Call, FaultKind, Returned
+from server.agent.ledger import Outcome
+from server.agent.wording import error_text, result_text, size_of, trim
+from server.tools.definition import CallContext, ToolDefinition, ToolError
+
+
+async def execute(tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float) -> Returned:
+    """`seconds`: what is left to the run. Never raises but when it is cancelled."""
+    start = time.monotonic()
+    context = CallContext(run, f"{run}:{call.id}", principal)
+    limit = min(tool.timeout, seconds)
+    try:
+        data = await asyncio.wait_for(tool.execute(json.loads(call.arguments), context), limit)
+        text = result_text(begun.number, tool.name, data, tool.trust, limit=tool.result_limit)
+    except ToolError as error:
+        return _failed(tool, call, start, "failed", "execution", str(error))
+    except TimeoutError:
+        return _failed(tool, call, start, _uncertain(tool), "timeout", f"No answer within {limit:g} s.")
+    except Exception as error:  # the operator's code may raise anything
+        return _failed(tool, call, start, _uncertain(tool), "execution", f"It failed: {type(error).__name__}.")
+    kept, _ = trim(data, tool.result_limit)
+    size, now = size_of(data), time.time()
+    return Returned(call.id, "ok", text, _as_json(kept), None, time.monotonic() - start, size, now)
+
+
+def interrupted(tool: ToolDefinition, call: Call) -> Returned:
+    """A write that was under way when the process ended, and that can't be asked for its fate."""
+    problem = "The server was stopped in the middle of this call. It may have been carried out; it is not repeated."
+    return _failed(tool, call, time.monotonic(), "unknown", "execution", problem)
+
+
+def _failed(
+    tool: ToolDefinition, call: Call, start: float, outcome: Outcome, fault: FaultKind, problem: str
+) -> Returned:
+    if outcome == "unknown":
+        problem += " Whether it was carried out is not known."
+    text = error_text(tool.name, problem, may_retry=outcome == "failed")
+    return Returned(call.id, outcome, text, problem, fault, time.monotonic() - start, len(problem), time.time())
+
+
+def _uncertain(tool: ToolDefinition) -> Outcome:
+    """A read that failed has done nothing."""
+    return "failed" if tool.effect == "read" else "unknown"
+
+
+def _as_json(data: Any) -> Any:
+    """As it is stored: no lone surrogates, no objects."""
+    return json.loads(json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace"))

@@ -1,0 +1,89 @@
+"""One run in memory: its state, and the only way to change it, which is to store an event first."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from server.agent.events import Event, write_event
+from server.agent.state import RunState
+from server.tools.definition import ToolDefinition
+
+
+class Journal(Protocol):
+    """Where events are kept, by run and number."""
+
+    def append(self, run: str, number: int, body: Mapping[str, Any], status: str) -> None:
+        """Durable when it returns. Raises: ConflictError, if the run has an event of that number."""
+        ...
+
+
+class OverError(Exception):
+    """The run has ended; nothing can be recorded any more."""
+
+
+class Run:
+    """Events are applied in the order they are stored, by whomever they come from."""
+
+    def __init__(self, id_: str, owner: str, state: RunState, journal: Journal, tools: Mapping[str, ToolDefinition]):
+        self.id = id_
+        self.owner = owner
+        self.state = state
+        self.lock = asyncio.Lock()
+        """Hold it from looking at the state to recording what follows from it, if somebody else may record too."""
+        self.changed = asyncio.Condition()
+        """Told of every event, and when the run comes to rest."""
+        self.is_resting = False
+        self._journal = journal
+        self._tools = tools
+
+    @property
+    def status(self) -> str:
+        return status_of(self.state)
+
+    async def record(self, event: Event) -> None:
+        """Store and apply. Raises: OverError, ConflictError."""
+        async with self.lock:
+            await self.record_locked(event)
+
+    async def record_locked(self, event: Event) -> None:
+        """For one that holds the lock. A cancelled caller leaves no event half recorded."""
+        if self.state.ended is not None:
+            raise OverError
+        await asyncio.shield(asyncio.ensure_future(self._record(event)))
+
+    async def rest(self) -> None:
+        """Nothing more will happen until somebody outside does something."""
+        self.is_resting = True
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def until_rest(self) -> None:
+        """Wait until the run has ended or waits for a person or a client."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.is_resting)
+
+    async def until_longer(self, length: int) -> None:
+        """Wait until the run has more events than that."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.state.length > length)
+
+    async def _record(self, event: Event) -> None:
+        ahead = _status_after(event)
+        await asyncio.to_thread(self._journal.append, self.id, self.state.length, write_event(event), ahead)
+        self.state.apply(event, self._tools)
+        async with self.changed:
+            self.changed.notify_all()
+
+
+def status_of(state: RunState) -> str:
+    """running, waiting_for_approval, waiting_for_client, waiting_for_user, or how it ended."""
+    if state.ended is not None:
+        return state.ended.status
+    if state.unjudged or state.runnable or state.waits_for is None:
+        return "running"
+    return f"waiting_for_{state.waits_for}"
+
+
+def _status_after(event: Event) -> str:
+    """As the store's index of open runs needs it."""
+    return event.status if event.kind == "ended" else "open"

@@ -1,0 +1,200 @@
+"""All runs of a server: started, found again, driven in the background, and told what people and clients decide."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+import uuid
+import weakref
+from collections.abc import AsyncIterator, Mapping
+
+from server.agent.events import Decided, Ended, Event, Received, Started, read_event, write_event
+from server.agent.loop import Loop, denial
+from server.agent.run import OverError, Run
+from server.agent.speaker import UnavailableError
+from server.agent.state import RunState
+from server.store.runs import ConflictError, RunRow, RunStore
+
+logger = logging.getLogger("trammel.agent")
+
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between attempts to make the model speak when it can't just now."""
+_CLOSING_SECONDS = 5.0
+
+
+class RefusedError(Exception):
+    """What was asked of a run can't be done as it stands now. Says why."""
+
+
+class Runs:
+    """Built once; `resume` at the start, `close` at the end."""
+
+    def __init__(self, store: RunStore, loop: Loop) -> None:
+        self.store = store
+        self.loop = loop
+        self._live: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+        self._drivers: dict[str, asyncio.Task[None]] = {}
+        self._finding = asyncio.Lock()
+
+    async def start(self, started: Started, owner: str = "") -> Run:
+        """A new run, stored and under way."""
+        id_ = f"run_{uuid.uuid4().hex}"
+        await asyncio.to_thread(self.store.create, id_, owner, write_event(started))
+        run = Run(id_, owner, RunState.of([started], self.loop.tools), self.store, self.loop.tools)
+        self._live[id_] = run
+        self._drive(run)
+        return run
+
+    async def find(self, id_: str, owner: str = "") -> Run | None:
+        """A run of that owner's, under way or not."""
+        async with self._finding:
+            live = self._live.get(id_)
+            if live is not None:
+                return live if live.owner == owner else None
+            row = await asyncio.to_thread(self.store.get, id_, owner)
+            return None if row is None else await self._load(row)
+
+    async def resume(self) -> int:
+        """Go on with every run that has not ended; gives their number."""
+        rows = await asyncio.to_thread(self.store.open_runs)
+        for row in rows:
+            async with self._finding:
+                run = self._live.get(row.id) or await self._load(row)
+            self._drive(run)
+        return len(rows)
+
+    async def decide(self, run: Run, approval: str, *, approved: bool, bound: str | None = None) -> None:
+        """Approve or deny a call, once. `bound`: the hash that was shown, if the person sends it back.
+
+        Raises: RefusedError.
+        """
+        async with run.lock:
+            call = next((one for one in run.state.approvals if one.approval and one.approval.id == approval), None)
+            if call is None or call.approval is None:
+                raise RefusedError(
+                    "There is no such approval that waits: it was decided, or has expired, or never was."
+                )
+            if bound is not None and not secrets.compare_digest(bound, call.approval.hash):
+                raise RefusedError("The hash is not the one of this approval.")
+            if call.approval.expires <= time.time():
+                event: Decided = denial(approval, call.call.name, "Nobody approved it in time.")
+            elif approved:
+                event = Decided(approval, approved=True)
+            else:
+                event = denial(approval, call.call.name, "A person said no.")
+            await _record(run, event)
+        self._drive(run)
+        if approved and not event.approved:
+            raise RefusedError("The approval has expired.")
+
+    async def receive(self, run: Run, results: Mapping[str, str]) -> None:
+        """The client's results by call id, and the user's answer to a question. Raises: RefusedError."""
+        async with run.lock:
+            open_ = {call.id for call in run.state.handed_over}
+            if run.state.question:
+                open_.add(run.state.question.call.id)
+            unknown = [id_ for id_ in results if id_ not in open_]
+            if unknown:
+                raise RefusedError(f"The run does not wait for a result of {', '.join(unknown)}.")
+            for id_, text in results.items():
+                await _record(run, Received(id_, text))
+        self._drive(run)
+
+    async def cancel(self, run: Run) -> None:
+        """End it now; what a tool is doing is not taken back. Raises: RefusedError, if it has ended."""
+        driver = self._drivers.pop(run.id, None)
+        if driver is not None:
+            driver.cancel()
+            await asyncio.wait([driver])
+        async with run.lock:
+            await _record(run, Ended("cancelled"))
+        await run.rest()
+
+    async def watch(self, run: Run, after: int = -1) -> AsyncIterator[tuple[int, float, Event]]:
+        """Events behind number `after`, and then those that come, until the run has ended."""
+        while True:
+            for number, at, body in await asyncio.to_thread(self.store.events, run.id, after):
+                yield number, at, read_event(body)
+                after = number
+            if run.state.ended is not None and after >= run.state.length - 1:
+                return
+            await run.until_longer(after + 1)
+
+    async def close(self) -> None:
+        """Stop driving; runs stay as they are stored, and go on when the server is started again."""
+        drivers = list(self._drivers.values())
+        for driver in drivers:
+            driver.cancel()
+        if drivers:
+            await asyncio.wait(drivers, timeout=_CLOSING_SECONDS)
+
+    async def _load(self, row: RunRow) -> Run:
+        events = await asyncio.to_thread(self.store.events, row.id)
+        state = RunState.of((read_event(body) for _, _, body in events), self.loop.tools)
+        run = Run(row.id, row.owner, state, self.store, self.loop.tools)
+        run.is_resting = run.status != "running"
+        self._live[row.id] = run
+        return run
+
+    def _drive(self, run: Run) -> None:
+        """See to it that a task drives the run."""
+        if run.state.ended is not None or run.id in self._drivers:
+            return
+        run.is_resting = False
+        task = asyncio.create_task(self._driving(run))
+        self._drivers[run.id] = task
+        task.add_done_callback(lambda done: self._forget(run.id, done))
+
+    def _forget(self, id_: str, task: asyncio.Task[None]) -> None:
+        if self._drivers.get(id_) is task:
+            del self._drivers[id_]
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("the run %s broke off", id_, exc_info=task.exception())
+
+    async def _driving(self, run: Run) -> None:
+        """To the run's end, through every wait."""
+        try:
+            while True:
+                await self._advance(run)
+                if run.state.ended is not None:
+                    return
+                if run.status != "running":
+                    await self._sleep(run)
+        except OverError:
+            pass
+        except ConflictError:
+            logger.warning("the run %s is driven by another process", run.id)
+        finally:
+            await run.rest()
+
+    async def _advance(self, run: Run) -> None:
+        """As far as it goes; a model that can't speak just now is asked again."""
+        for pause in _PAUSES:
+            try:
+                await self.loop.advance(run)
+            except UnavailableError as error:
+                logger.info("the run %s waits for the model: %s", run.id, error)
+                await asyncio.sleep(pause)
+            else:
+                return
+        await run.record(Ended("failed", error="The model could not be reached."))
+
+    async def _sleep(self, run: Run) -> None:
+        """Until somebody does something, or the time for it is over."""
+        seen = run.state.length
+        expires = min((call.approval.expires for call in run.state.approvals if call.approval), default=None)
+        seconds = None if expires is None else max(0.0, expires - time.time())
+        await run.rest()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(run.until_longer(seen), seconds)
+        run.is_resting = False
+
+
+async def _record(run: Run, event: Event) -> None:
+    """What somebody from outside has said; the lock is held. Raises: RefusedError."""
+    try:
+        await run.record_locked(event)
+    except OverError as error:
+        raise RefusedError(f"The run has ended: it is {run.status}.") from error
+    run.is_resting = False
