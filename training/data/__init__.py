@@ -1,0 +1,1 @@
+"""Data to fine-tune on: read, judged, made up, converted, mixed. The format is OpenAI's fine-tuning JSONL."""
