@@ -10,12 +10,11 @@ from collections import OrderedDict
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
-from numpy.typing import NDArray
 
 from server.engine.errors import GenerationError, InvalidGrammarError
+from server.engine.token_set import TokenSet
 from server.engine.types import Constraint
 
-TokenIds = NDArray[np.int64]
 _LIMITS = LLParserLimits(
     max_items_in_row=20_000, step_max_items=500_000, initial_lexer_fuel=5_000_000, step_lexer_fuel=1_000_000
 )
@@ -35,12 +34,11 @@ class GrammarMatcher:
         """The text is whole and nothing can follow it."""
         return bool(self._matcher.is_stopped())
 
-    def allowed(self) -> TokenIds:
-        """Ids of all tokens that may come next; the end tokens are among them where the text may end."""
+    def allowed(self) -> TokenSet:
+        """All tokens that may come next; the end tokens are among them where the text may end."""
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         self._raise_on_error()
-        bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: self._size]
-        return np.flatnonzero(bits.view(np.bool_))  # ten times as fast as over bytes
+        return TokenSet.of_bits(self._bits, self._size)
 
     def accept(self, tokens: list[int]) -> None:
         """Move on over tokens that `allowed` or `forced` gave."""

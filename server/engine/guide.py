@@ -9,7 +9,7 @@ seen `":` followed by `[` where its tokenizer knows `":[`. What the model itself
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.engine.grammar_matcher import TokenIds
+from server.engine.token_set import TokenSet
 from server.engine.types import Constraint
 from server.engine.vocabulary import Vocabulary
 
@@ -32,7 +32,7 @@ class Matcher(Protocol):
 
     @property
     def is_complete(self) -> bool: ...
-    def allowed(self) -> TokenIds: ...
+    def allowed(self) -> TokenSet: ...
     def accept(self, tokens: list[int]) -> None: ...
     def can_accept(self, tokens: list[int]) -> bool: ...
     def take_forced(self) -> list[int]: ...
@@ -70,8 +70,8 @@ class Guide:
     def is_complete(self) -> bool:
         return not self._is_free and self._matcher is not None and self._matcher.is_complete
 
-    def allowed(self) -> TokenIds | None:
-        """Ids of the tokens that may come next; None if all may."""
+    def allowed(self) -> TokenSet | None:
+        """The tokens that may come next; None if all may."""
         return None if self._is_free or self._matcher is None else self._matcher.allowed()
 
     def begin(self) -> list[int]:

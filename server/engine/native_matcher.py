@@ -16,7 +16,7 @@ import numpy as np
 
 from server.engine import llama_log
 from server.engine.errors import InvalidGrammarError
-from server.engine.grammar_matcher import TokenIds
+from server.engine.token_set import TokenIds, TokenSet
 from server.engine.types import Constraint
 from server.engine.vocabulary import Vocabulary
 
@@ -31,7 +31,7 @@ class NativeMatcher:
         """Takes the sampler over, and frees it."""
         self._sampler = sampler
         self._vocabulary = vocabulary
-        self._allowed: TokenIds | None = None
+        self._allowed: TokenSet | None = None
         """The mask here, once it has been asked for."""
 
     def __del__(self) -> None:
@@ -43,12 +43,12 @@ class NativeMatcher:
     @property
     def is_complete(self) -> bool:
         """The text is whole and nothing can follow it."""
-        return all(token in self._vocabulary.end_tokens for token in self.allowed().tolist())
+        return all(token in self._vocabulary.end_tokens for token in self.allowed().ids.tolist())
 
-    def allowed(self) -> TokenIds:
-        """Ids of all tokens that may come next; the end tokens are among them where the text may end."""
+    def allowed(self) -> TokenSet:
+        """All tokens that may come next; the end tokens are among them where the text may end."""
         if self._allowed is None:
-            self._allowed = self._filter(self._vocabulary.speakable)
+            self._allowed = TokenSet(self._filter(self._vocabulary.speakable), self._vocabulary.size)
         return self._allowed
 
     def accept(self, tokens: list[int]) -> None:
@@ -68,8 +68,8 @@ class NativeMatcher:
     def take_forced(self) -> list[int]:
         """Tokens without an alternative; already accepted."""
         forced: list[int] = []
-        while (allowed := self.allowed()).size == 1 and int(allowed[0]) not in self._vocabulary.end_tokens:
-            forced.append(int(allowed[0]))
+        while len(allowed := self.allowed()) == 1 and allowed.token(0) not in self._vocabulary.end_tokens:
+            forced.append(allowed.token(0))
             self.accept(forced[-1:])
         return forced
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.engine.errors import GenerationError, NotFiniteError
-from server.engine.grammar_matcher import TokenIds
+from server.engine.token_set import TokenSet
 from server.engine.types import Sampling, TokenLogprob
 
 _BLOCK = 512
@@ -58,26 +58,26 @@ class Sampler:
                 self._counts[token] = self._counts.get(token, 0) + 1
             self._seen.update(tokens)
 
-    def draw(self, logits: Floats, allowed: TokenIds | None) -> int:
+    def draw(self, logits: Floats, allowed: TokenSet | None) -> int:
         """The next token.
 
-        `logits`: shape (vocabulary,); `allowed`: ids to choose among, None for all.
+        `logits`: shape (vocabulary,); `allowed`: tokens to choose among, None for all.
         Raises: NotFiniteError, if the model's logits are no numbers; GenerationError, if nothing is allowed or the
         request's own penalties leave no numbers. Nothing has changed then: it may be drawn again from other logits.
         """
         given = logits
         if self._has_penalties or self._biased.size:
             logits = self._adjust(logits.copy())
-        values = logits if allowed is None else logits[allowed]
-        if values.size == 0:
+        if allowed is not None and not len(allowed):
             raise GenerationError("The grammar allows no token of this model's vocabulary here.")
         try:
-            choice = self._choose(values)
+            if allowed is None:
+                return self._choose(logits)
+            return allowed.token(self._choose(allowed.values(logits)))
         except NotFiniteError:
-            if given is not logits and np.isfinite(given if allowed is None else given[allowed]).all():
+            if given is not logits and np.isfinite(given if allowed is None else given[allowed.ids]).all():
                 raise GenerationError("The penalties and biases of the request leave no finite logits.") from None
             raise
-        return choice if allowed is None else int(allowed[choice])
 
     def _adjust(self, logits: Floats) -> Floats:
         sampling = self._sampling

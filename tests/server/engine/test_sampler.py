@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from server.engine.errors import GenerationError
 from server.engine.sampler import Sampler
+from server.engine.token_set import TokenSet
 from server.engine.types import Sampling
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.15, 0.1], dtype=np.float32))
@@ -48,7 +49,9 @@ def test_min_p_drops_what_is_unlikely_beside_the_likeliest(extra: dict[str, floa
 
 def test_only_allowed_tokens_are_drawn() -> None:
     sampler = Sampler(Sampling(seed=1), [])
-    assert {sampler.draw(LOGITS, np.array([1, 3])) for _ in range(200)} == {1, 3}
+    for allowed in (TokenSet(np.array([1, 3]), 4), TokenSet(np.array([0, 2]), 4, are_excluded=True)):
+        assert {sampler.draw(LOGITS, allowed) for _ in range(200)} == {1, 3}
+        assert sampler.draw(LOGITS, allowed) in allowed.ids
 
 
 def test_logit_bias_forbids_and_forces() -> None:
@@ -86,7 +89,7 @@ def test_logits_that_are_no_numbers_are_an_error(bad: float) -> None:
 
 def test_nothing_allowed_is_an_error() -> None:
     with pytest.raises(GenerationError, match="allows no token"):
-        Sampler(Sampling(), []).draw(LOGITS, np.array([], dtype=np.int64))
+        Sampler(Sampling(), []).draw(LOGITS, TokenSet(np.array([], dtype=np.int64), 4))
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.5, 5.0])
