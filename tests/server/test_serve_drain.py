@@ -36,7 +36,7 @@ def end_of(server: ServerProcess) -> tuple[int, str]:
 def test_what_is_under_way_is_finished_and_new_requests_are_sent_away(
     start_server: Callable[..., ServerProcess],
 ) -> None:
-    server = start_server()
+    server = start_server("--drain-timeout", "120")
     with streaming(server.url) as lines:
         server.process.send_signal(signal.SIGTERM)
         next(lines)

@@ -67,7 +67,8 @@ def test_an_exhausted_kv_cache_makes_requests_wait_and_none_fail(start_server: C
 
 
 def test_a_dead_engine_turns_health_red_and_ends_the_process_with_a_code_of_its_own() -> None:
-    server = ServerProcess("--threads", "1", "--model", str(MODEL), "--model", f"other={MODEL}", launcher=FAULTY)
+    models = ("--model", str(MODEL), "--model", f"other={MODEL}")
+    server = ServerProcess("--threads", "1", "--drain-timeout", "120", *models, launcher=FAULTY)
     try:
         server.wait_until_ready()
         with streaming(server.url, model="other") as others, streaming(server.url, n=4) as lines:
