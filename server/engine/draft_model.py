@@ -120,7 +120,10 @@ class DraftModel:
         chosen, width = self._plan.choose(candidates, batch) if candidates else ([], 0)
         if chosen:
             self._prepared += 1
-            self._guess(chosen, width)
+            try:
+                self._guess(chosen, width)
+            except Exception as error:  # it is the target's thread, and guesses can be done without
+                self._fail(repr(error))
         self.seconds += time.perf_counter() - started
 
     def close(self) -> None:
@@ -174,6 +177,7 @@ class DraftModel:
             self._context.clear_batch()
             rows = [(one, self._add(one, 1, is_last=True)) for one in following]
             if not rows:
+                self._failures = 0
                 return
 
     def _add_unread(self, chosen: list[_Candidate]) -> list[tuple[_Candidate, int]]:
@@ -199,7 +203,7 @@ class DraftModel:
         return self._context.add(tokens, start=slot.length, sequence=slot.id, wants_logits=is_last)
 
     def _decode(self) -> bool:
-        """Run the batch. False if that failed: the draft model then begins anew with every sequence."""
+        """Run the batch. False if that failed."""
         while True:
             try:
                 self._context.decode()
@@ -210,14 +214,17 @@ class DraftModel:
             except DecodeError as error:
                 reason = str(error)
             else:
-                self._failures = 0
                 return True
-            self._failures += 1
-            logger.warning("the draft model %s can't guess: %s", self._model.path.name, reason)
-            for slot in self._slots.values():
-                self._cache.drop(slot)
-            self._slots.clear()
+            self._fail(reason)
             return False
+
+    def _fail(self, reason: str) -> None:
+        """What it has read is not to be trusted any more."""
+        self._failures += 1
+        logger.warning("the draft model %s can't guess: %s", self._model.path.name, reason)
+        for slot in self._slots.values():
+            self._cache.drop(slot)
+        self._slots.clear()
 
 
 def draft_cells(settings: ContextSettings, longest: int) -> int:

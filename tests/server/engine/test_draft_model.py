@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from server.engine.context import DecodeError, NoRoomError
 from server.engine.draft_plan import DraftCost, DraftPlan
 from server.engine.engine import Engine, EngineSettings
 from server.engine.errors import ModelLoadError
@@ -215,6 +216,43 @@ async def test_a_draft_model_that_guesses_wrong_switches_itself_off(
             drafted[name] = engine.stats.drafted_tokens - before
     deep.close()
     assert drafted["wrong"] < 60  # of 120 tokens; measured times decide, so a busy machine tries more often
+
+
+@pytest.mark.usefixtures("always_drafts")
+@pytest.mark.parametrize("error", [DecodeError("it broke"), NoRoomError(), RuntimeError("a bug")])
+async def test_a_draft_model_that_fails_costs_guesses_only_and_is_left_alone(
+    model: Model, relatives: dict[str, Path], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async with drafting_engine(model, None) as engine:
+        plain = await texts_of(engine, [ask(engine, text, sampling=ENDLESS) for text in FREE])
+    async with drafting_engine(model, relatives["itself"]) as engine:
+        assert engine._drafts is not None
+        context, calls = engine._drafts._context, []
+        decode = context.decode
+
+        def sometimes() -> None:
+            calls.append(None)
+            if len(calls) > 7:
+                raise error
+            decode()
+
+        monkeypatch.setattr(context, "decode", sometimes)
+        assert await texts_of(engine, [ask(engine, text, sampling=ENDLESS) for text in FREE]) == plain
+        assert engine.stats.accepted_tokens > 0
+        assert len(calls) == 7 + 3
+        assert await texts_of(engine, [ask(engine, text, sampling=ENDLESS) for text in FREE]) == plain
+        assert len(calls) == 7 + 3
+
+
+@pytest.mark.usefixtures("always_drafts")
+async def test_kept_prefixes_of_the_draft_model_make_room_for_what_runs(
+    model: Model, relatives: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with drafting_engine(model, relatives["itself"], kv_cells=256, context_length=256, sequences=1) as engine:
+        for text in "abcdefgh":
+            await texts_of(engine, [ask(engine, text * 40, sampling=ENDLESS, max_tokens=80)])
+        assert engine.stats.accepted_tokens > 8 * 60
+    assert "can't guess" not in caplog.text
 
 
 async def test_a_request_may_go_without(model: Model) -> None:
