@@ -25,7 +25,7 @@ def count_shared(one: Vocabulary, other: Vocabulary) -> int:
     shared = min(one.size, other.size)
     _check_rest(one if one.size > shared else other, shared)
     for token, (piece, others) in enumerate(zip(one.pieces, other.pieces, strict=False)):
-        if piece != others:
+        if piece != others and not all(_is_hidden(vocabulary, token) for vocabulary in (one, other)):
             raise DifferentVocabularyError(f"token {token} is {_shown(one, token)} and {_shown(other, token)}")
     _check_special(one, other, shared)
     return shared
@@ -40,10 +40,10 @@ def _check_rest(longer: Vocabulary, shared: int) -> None:
 
 
 def _check_special(one: Vocabulary, other: Vocabulary, shared: int) -> None:
-    """Control tokens have no piece of text; their names and their roles must agree."""
+    """Control tokens have no piece of text, unless one vocabulary speaks them; names and roles must agree."""
     for token in range(shared):
-        hidden = [llama.llama_vocab_get_attr(vocabulary.handle, token) & _HIDDEN for vocabulary in (one, other)]
-        if hidden != [0, 0] and (hidden[0] != hidden[1] or one.name(token) != other.name(token)):
+        hidden = [_is_hidden(vocabulary, token) for vocabulary in (one, other)]
+        if any(hidden) and (not all(hidden) or one.name(token) != other.name(token)):
             raise DifferentVocabularyError(
                 f"the special token {token} is {_shown(one, token)} and {_shown(other, token)}"
             )
@@ -54,6 +54,10 @@ def _check_special(one: Vocabulary, other: Vocabulary, shared: int) -> None:
     if differing := one.end_tokens ^ other.end_tokens:
         token = min(differing)
         raise DifferentVocabularyError(f"token {token}, {_shown(one, token)}, ends an answer of one only")
+
+
+def _is_hidden(vocabulary: Vocabulary, token: int) -> bool:
+    return bool(llama.llama_vocab_get_attr(vocabulary.handle, token) & _HIDDEN)
 
 
 def _shown(vocabulary: Vocabulary, token: int) -> str:

@@ -14,6 +14,7 @@ from server.engine.draft_plan import DraftCost, DraftPlan
 from server.engine.engine import Engine, EngineSettings
 from server.engine.errors import ModelLoadError
 from server.engine.model import Model
+from server.engine.shared_vocabulary import count_shared
 from server.engine.types import Constraint, GenerationRequest, Sampling
 from tests.draft_models import write_deeper, write_exact, write_noisy, write_vocabulary
 from tests.embedding_models import write_bert
@@ -277,6 +278,16 @@ def test_a_model_that_speaks_otherwise_is_refused_with_the_reason(
     draft = Model(write(tmp_path / "other.gguf"))
     with pytest.raises(ModelLoadError, match=words):
         Engine(model, EngineSettings(threads=1), draft)
+    draft.close()
+
+
+def test_control_tokens_that_one_model_speaks_are_no_difference() -> None:
+    target, draft = Model(MODEL), Model(MODEL)
+    names = sorted(draft.vocabulary.control_names)
+    target.vocabulary.speak(names)
+    assert target.vocabulary.pieces != draft.vocabulary.pieces
+    assert count_shared(target.vocabulary, draft.vocabulary) == draft.vocabulary.size
+    target.close()
     draft.close()
 
 
