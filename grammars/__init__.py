@@ -15,8 +15,10 @@ from grammars.effort import limited
 from grammars.emit import CompiledGrammar, emit
 from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.json_text import Spacing, any_json
+from grammars.lark_source import InvalidGrammar, read_lark
 from grammars.options import Options
 from grammars.report import Entry, Report, merge
+from grammars.spelling import spelled_tree
 from grammars.tree import Node, choice, literal, optional, repeat, sequence
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Entry",
     "Fragment",
     "GrammarError",
+    "InvalidGrammar",
     "InvalidSchema",
     "LimitExceeded",
     "Node",
@@ -40,6 +43,7 @@ __all__ = [
     "emit",
     "json_object",
     "json_value",
+    "lark_string",
     "literal",
     "merge",
     "optional",
@@ -97,6 +101,12 @@ def json_value(spacing: Spacing = Spacing.COMPACT) -> Node:
 def json_object(spacing: Spacing = Spacing.COMPACT) -> Node:
     """Any JSON object."""
     return any_json(spacing).object
+
+
+def lark_string(definition: str) -> Node:
+    """A JSON string whose text a grammar in Lark's language derives. Raises: InvalidGrammar, LimitExceeded."""
+    with limited():
+        return sequence(literal('"'), spelled_tree(read_lark(definition)), literal('"'))
 
 
 @lru_cache(maxsize=1024)

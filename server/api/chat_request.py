@@ -102,7 +102,7 @@ def _check_arguments(call: ToolCall, param: str) -> None:
 
 def _tool(tool: FunctionToolIn | CustomToolIn, index: int) -> Tool:
     if isinstance(tool, CustomToolIn):
-        return custom_tool(tool.custom, index)
+        return custom_tool(tool.custom)
     function = tool.function
     parameters: dict[str, Any] = function.parameters or {}
     param = f"tools[{index}].function.parameters"

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.api.errors import invalid
 from server.api.sampling_fields import Wire
 from server.chat.messages import Tool
 from server.chat.parser import CallDelta, CallEnd, CallStart, Delta
@@ -75,19 +74,24 @@ class CustomCallIn(Wire):
     custom: CustomCall
 
 
-def custom_tool(given: CustomIn, index: int) -> Tool:
-    """The function that a custom tool is to the model. Raises: ApiError."""
+def custom_tool(given: CustomIn) -> Tool:
+    """The function that a custom tool is to the model."""
+    lark = None
     schema: dict[str, Any] = {"type": "string", "description": "The input, as plain text."}
     if isinstance(given.format, GrammarInput):
         grammar = given.format.grammar
         if grammar.syntax == "regex":
             schema["pattern"] = f"^(?:{grammar.definition})$"
         else:
-            param = f"tools[{index}].custom.format.grammar.syntax"
-            raise invalid("Lark grammars are not supported yet; a regex or free text is.", param)
+            lark = grammar.definition
     parameters = {"type": "object", "properties": {"input": schema}, "required": ["input"]}
     return Tool(
-        given.name, {**parameters, "additionalProperties": False}, given.description, strict=True, is_custom=True
+        given.name,
+        {**parameters, "additionalProperties": False},
+        given.description,
+        strict=True,
+        is_custom=True,
+        input_grammar=lark,
     )
 
 

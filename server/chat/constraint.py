@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from threading import Lock
 
 import grammars
-from grammars import Fragment, GrammarError, Node, Report, UnsupportedSchema
+from grammars import Fragment, GrammarError, Node, Report, Spacing, UnsupportedSchema
 from server.chat.answer_form import AnswerForm, CallsAt
+from server.chat.arguments import JsonArguments
 from server.chat.dialect import Dialect
 from server.chat.messages import Tool
 from server.chat.request import CALLS_AT_ONCE, ChatRequest, ResponseFormat
@@ -96,10 +97,22 @@ def _tool_fragment(tool: Tool, request: ChatRequest, dialect: Dialect) -> Fragme
     if not tool.parameters.get("properties") and "additionalProperties" not in schema and set(schema) == {"type"}:
         schema["additionalProperties"] = False
     try:
+        if tool.input_grammar is not None:
+            return Fragment(_input_node(tool.input_grammar, dialect), Report())
         return dialect.arguments.compile(schema, strict=tool.strict)
     except GrammarError as error:
         field = "custom.format.grammar.definition" if tool.is_custom else "function.parameters"
         raise SchemaError(f"tools[{index}].{field}", error) from error
+
+
+def _input_node(definition: str, dialect: Dialect) -> Node:
+    """The arguments of a custom tool: one string, of a grammar's texts. Raises: GrammarError."""
+    arguments = dialect.arguments
+    if not isinstance(arguments, JsonArguments):
+        raise UnsupportedSchema("grammar", "", "this model writes arguments one by one, not as JSON")
+    blank = " " if arguments.spacing is Spacing.SPACED else ""
+    start = grammars.literal('{"input":' + blank)
+    return grammars.sequence(start, grammars.lark_string(definition), grammars.literal("}"))
 
 
 def _format_fragment(wanted: ResponseFormat) -> Fragment | None:
@@ -123,7 +136,7 @@ def _constraint(node: Node, trigger: str | None, param: str) -> Constraint:
 
 
 def _key(request: ChatRequest, thinks: ThinksAt) -> str:
-    tools = [[tool.name, dict(tool.parameters), tool.strict] for tool in request.tools]
+    tools = [[tool.name, dict(tool.parameters), tool.strict, tool.input_grammar] for tool in request.tools]
     wanted = request.response_format
     schema = wanted.schema if isinstance(wanted.schema, bool) else dict(wanted.schema)
     choice = request.tool_choice

@@ -69,6 +69,8 @@ class Tool:
     strict: bool = False
     is_custom: bool = False
     """Its arguments are only the string `input`, which is what the client is to get."""
+    input_grammar: str | None = None
+    """In Lark's language: what the input of a custom tool may be."""
 
     def as_template_value(self) -> dict[str, Any]:
         function: dict[str, Any] = {"name": self.name}

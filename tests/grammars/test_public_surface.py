@@ -5,9 +5,9 @@ import grammars
 
 def test_the_public_names_are_these() -> None:
     assert sorted(grammars.__all__) == [
-        "CompiledGrammar", "Entry", "Fragment", "GrammarError", "InvalidSchema",
+        "CompiledGrammar", "Entry", "Fragment", "GrammarError", "InvalidGrammar", "InvalidSchema",
         "LimitExceeded", "Node", "Report",
         "Spacing", "UnsatisfiableSchema", "UnsupportedSchema", "Verdict", "check",
         "choice", "compile", "compile_schema", "content_hash",
-        "emit", "json_object", "json_value", "literal", "merge", "optional", "repeat", "sequence",
+        "emit", "json_object", "json_value", "lark_string", "literal", "merge", "optional", "repeat", "sequence",
     ]  # fmt: skip

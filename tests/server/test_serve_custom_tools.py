@@ -45,6 +45,23 @@ def test_a_named_custom_tool_gets_an_input_its_regex_allows(client: openai.OpenA
         assert re.fullmatch(r'"[a-f]{3,6}"\n\d+', calls[0].custom.input)
 
 
+def test_an_input_is_what_its_lark_grammar_derives(server_url: str) -> None:
+    sums = custom("sum", "lark", 'start: NUMBER ("+" start)? \n NUMBER: /[1-9]{1,3}/\n%ignore " "')
+    choice = {"type": "custom", "custom": {"name": "sum"}}
+    for seed in range(4):
+        fields = {
+            "tools": [sums],
+            "tool_choice": choice,
+            "seed": seed,
+            "temperature": 1.5,
+            "parallel_tool_calls": False,
+        }
+        answer = chat(server_url, **fields).json()["choices"][0]
+        if answer["finish_reason"] == "tool_calls":
+            text = answer["message"]["tool_calls"][0]["custom"]["input"]
+            assert re.fullmatch(r" *[1-9]{1,3}( *\+ *[1-9]{1,3})* *", text)
+
+
 def test_the_conversation_goes_on_with_a_custom_tools_output(server_url: str) -> None:
     call = chat(server_url, tool_choice=CHOOSE_CODE, parallel_tool_calls=False).json()["choices"][0]["message"]
     result = {"role": "tool", "tool_call_id": call["tool_calls"][0]["id"], "content": "done"}
@@ -89,6 +106,7 @@ def test_responses_have_custom_tools_too(client: openai.OpenAI) -> None:
         ({"tools": [custom("a b")]}, "tools[0].custom.name"),
         ({"tools": [custom("code", "regex", "(")]}, "tools[0].custom.format.grammar.definition"),
         ({"tools": [custom("code", "regex", r"(a)\1")]}, "tools[0].custom.format.grammar.definition"),
+        ({"tools": [custom("code", "lark", "start: missing")]}, "tools[0].custom.format.grammar.definition"),
         ({"tools": [custom("code", "yacc", "x")]}, "tools[0].custom.format.grammar.syntax"),
         ({"tools": [NOTE, NOTE]}, "tools[1].custom.name"),
         ({"tool_choice": {"type": "custom", "custom": {"name": "none"}}}, "tool_choice.custom.name"),
