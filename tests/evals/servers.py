@@ -2,9 +2,11 @@
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @contextmanager
@@ -27,14 +29,28 @@ def scripted(*answers: tuple[int, str]) -> Iterator[tuple[str, list[str]]]:
 
 
 @contextmanager
+def answering(answer: Callable[[Any], dict[str, Any]]) -> Iterator[str]:
+    """A server whose answers depend on nothing but the question, which a model's last bits don't promise."""
+
+    class Handler(_Listing):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            time.sleep(0.05)
+            choice = {"message": answer(body), "finish_reason": "stop"}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"choices": [choice], "usage": {"prompt_tokens": len(body)}}).encode())
+
+    with _serving(Handler) as url:
+        yield url
+
+
+@contextmanager
 def listing(owner: str) -> Iterator[str]:
     """A server that lists one model of this owner, and answers nothing."""
 
-    class Handler(_Quiet):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"data": [{"id": "m", "owned_by": owner}]}).encode())
+    class Handler(_Listing):
+        owned_by = owner
 
     with _serving(Handler) as url:
         yield url
@@ -43,6 +59,15 @@ def listing(owner: str) -> Iterator[str]:
 class _Quiet(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
+
+
+class _Listing(_Quiet):
+    owned_by = "tests"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"data": [{"id": "m", "owned_by": self.owned_by}]}).encode())
 
 
 @contextmanager

@@ -1,15 +1,21 @@
 """`trammel eval` as a user meets it, against a real server with the model that ships."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from evals.cli import app
+from evals.folder import RunFolder
 from tests.conftest import free_port
-from tests.evals.servers import listing
+from tests.evals.servers import answering, listing
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = str(Path(__file__).parent / "sample.jsonl")
@@ -51,6 +57,30 @@ def test_a_run_its_resumption_and_a_comparison(server_url: str, tmp_path: Path) 
     compared = invoke("compare", str(second), str(first), "--show", "2")
     assert compared.exit_code == 0, compared.output
     assert "first: ours, no grammar against second: ours, 4 cases" in compared.output
+
+
+def test_a_run_stopped_by_the_user_goes_on_where_it_was(tmp_path: Path) -> None:
+    def talk(body: Any) -> dict[str, Any]:
+        return {"content": f"{len(body['messages'])}?"}
+
+    with answering(talk) as url:
+        asked = [SAMPLE, "--endpoint", f"them={url}", "--parallel", "1", "--output"]
+        command = [sys.executable, "-m", "evals", "eval", *asked, str(tmp_path / "broken")]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        answers = tmp_path / "broken" / "answers.jsonl"
+        while not answers.exists() or answers.read_text().count("\n") < 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+        assert process.returncode == 2
+        assert told == "trammel: broken off; the same command goes on from here\n"
+        kept = answers.read_text()
+        assert 2 <= kept.count("\n") < 15
+        assert invoke(*asked, str(tmp_path / "broken")).exit_code == 0
+        assert invoke(*asked, str(tmp_path / "whole")).exit_code == 0
+    assert answers.read_text().startswith(kept)
+    broken, whole = (RunFolder(tmp_path / name).records() for name in ("broken", "whole"))
+    assert [(record.key, record.scores) for record in broken] == [(record.key, record.scores) for record in whole]
 
 
 def test_what_gets_no_answer_is_said(server_url: str, tmp_path: Path) -> None:
