@@ -30,11 +30,6 @@ evaluation = typer.Typer(
 app.add_typer(evaluation, name="eval")
 
 
-@app.callback()
-def trammel() -> None:
-    """Keeps `eval` a command of its own where this is run as `python -m evals`."""
-
-
 @evaluation.command()
 def run(
     suite: Annotated[list[str], typer.Argument(help="Suites by name (see `suites`), or files of fine-tuning lines.")],

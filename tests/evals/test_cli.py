@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from evals.cli import app
@@ -28,6 +29,9 @@ def invoke(*arguments: str) -> Result:
 def test_the_console_script_finds_the_command() -> None:
     commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["trammel.commands"]
     assert commands["evals"] == "evals.cli:app"
+    console_script = typer.Typer()
+    console_script.add_typer(app)  # as server.cli does with every entry point
+    assert "bfcl" in CliRunner().invoke(console_script, ["eval", "suites"]).output
 
 
 @pytest.mark.timeout(180)
