@@ -1,8 +1,9 @@
 """OpenAI's fine-tuning lines as a suite: every assistant turn is to be predicted from the gold history before it.
 
 What an evaluator must know beside a conversation stands in fields that training ignores: in a line `group` (or `seen`:
-whether its tools were trained on) and `id`; in an assistant message `expects` (call, ask, talk, any); in a tool call
-`variants` (argument to further values that count as right). `trammel gold` writes such lines.
+whether its tools were trained on), `category` and `id`; in an assistant message `expects` (call, ask, talk, any); in a
+tool call `variants` (argument to further values that count as right). Turns of weight 0, which are not learnt, are not
+asked for. `trammel gold` writes such lines.
 """
 
 import json
@@ -37,6 +38,7 @@ class _Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     tool_calls: list[_Call] | None = None
     expects: Expectation | None = None
+    weight: float | None = None
 
 
 class _ToolFunction(BaseModel):
@@ -49,9 +51,10 @@ class _Tool(BaseModel):
 
 class _Line(BaseModel):
     messages: Annotated[list[_Message], Field(min_length=1)]
-    tools: list[_Tool] = []
+    tools: list[_Tool] | None = None
     id: str | None = None
     group: str | None = None
+    category: str | None = None
     seen: bool | None = None
 
 
@@ -74,13 +77,13 @@ def read_lines(path: Path, suite: str | None = None) -> Iterator[Case]:
 def _turns(line: _Line, raw: Json, suite: str, name: str) -> Iterator[Case]:
     history: list[Json] = []
     for index, (message, raw_message) in enumerate(zip(line.messages, raw["messages"], strict=True)):
-        if message.role == "assistant" and history:
+        if message.role == "assistant" and history and message.weight != 0:
             yield Case(
                 id=f"{name}/{index}",
                 suite=suite,
                 group=_group(line),
                 messages=list(history),
-                tools=raw.get("tools", []),
+                tools=raw.get("tools") or [],
                 expects=message.expects or _expectation(message, has_tools=bool(line.tools)),
                 gold=tuple(_gold(call) for call in message.tool_calls or ()),
             )
@@ -88,9 +91,8 @@ def _turns(line: _Line, raw: Json, suite: str, name: str) -> Iterator[Case]:
 
 
 def _group(line: _Line) -> str:
-    if line.group is None and line.seen is not None:
-        return "seen" if line.seen else "unseen"
-    return line.group or "all"
+    seen = None if line.seen is None else "seen" if line.seen else "unseen"
+    return "/".join(part for part in (line.group or seen, line.category) if part) or "all"
 
 
 def _expectation(message: _Message, *, has_tools: bool) -> Expectation:

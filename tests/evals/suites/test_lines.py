@@ -18,7 +18,7 @@ CALL = {
 }
 MESSAGES: list[dict[str, Any]] = [
     {"role": "user", "content": "a"},
-    {"role": "assistant", "content": "Where to?", "expects": "ask", "weight": 0},
+    {"role": "assistant", "content": "Where to?", "expects": "ask", "weight": 1},
     {"role": "user", "content": "Rome"},
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "1", "content": "x"},
@@ -55,6 +55,27 @@ def test_groups_and_names_can_be_given_and_blank_lines_are_nothing(tmp_path: Pat
     line = {"messages": [MESSAGES[0], {"role": "assistant", "content": "b"}], "group": "g", "id": "x"}
     (case,) = read_lines(write(tmp_path, "\n", line), suite="mine")
     assert (case.suite, case.group, case.id) == ("mine", "g", "x/1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({}, "all"),
+        ({"seen": False}, "unseen"),
+        ({"category": "parallel"}, "parallel"),
+        ({"seen": True, "category": "parallel"}, "seen/parallel"),
+        ({"group": "g", "seen": True}, "g"),
+    ],
+)
+def test_groups_are_what_a_line_says_of_itself(tmp_path: Path, fields: dict[str, Any], group: str) -> None:
+    (case,) = read_lines(write(tmp_path, {"messages": [MESSAGES[0], MESSAGES[5]], "tools": None, **fields}))
+    assert case.group == group
+
+
+def test_turns_that_are_not_learnt_are_not_asked_for(tmp_path: Path) -> None:
+    messages = [MESSAGES[0], {**MESSAGES[1], "weight": 0}, *MESSAGES[2:]]
+    cases = list(read_lines(write(tmp_path, {"messages": messages, "tools": TOOLS})))
+    assert [len(case.messages) for case in cases] == [3, 5]
 
 
 @pytest.mark.parametrize(
