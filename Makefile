@@ -48,7 +48,7 @@ eval: $(VENV)/.dev
 
 # The promise, counted: calls that are required, at temperature 1, over schemas of all kinds. About 2,000 calls.
 eval-promise: $(VENV)/.dev
-	LLAMA_SERVER= scripts/eval.sh $(BIN) "scenarios bfcl" 700 --choice required --temperature 1 --seeds 3 --grammar on \
+	LLAMA_SERVER= scripts/eval.sh $(BIN) "scenarios seal-tools bfcl" 300 --choice required --temperature 1 --seeds 3 --grammar on \
 		--max-tokens 256 --output runs/eval-promise $(ARGS)
 
 format: $(VENV)/.dev
