@@ -69,7 +69,7 @@ def run(
         from evals.suites.lines import SuiteError
         from evals.summary import read_prices
     except ModuleNotFoundError as error:
-        _fail(f"this command needs {error.name}; install it with: pip install 'trammel[eval]'")
+        _fail_without(error)
     try:
         endpoints = [parse_endpoint(text) for text in endpoint]
         if len({e.name for e in endpoints}) < len(endpoints):
@@ -124,8 +124,10 @@ def compare(
 @evaluation.command()
 def suites() -> None:
     """List the suites that have names."""
-    from evals.suites.catalog import SUITES
-
+    try:
+        from evals.suites.catalog import SUITES
+    except ModuleNotFoundError as error:
+        _fail_without(error)
     for name, reader in SUITES.items():
         typer.echo(f"{name:12} {(reader.__doc__ or '').splitlines()[0]}")
 
@@ -143,6 +145,10 @@ def _tell_errors(records: "list[Record]") -> None:
     if failed:
         first = failed[0]
         _warn(f"{len(failed)} cases got no answer and count as failed; {first.column}, {first.case}: {first.error}")
+
+
+def _fail_without(error: ModuleNotFoundError) -> NoReturn:
+    _fail(f"this command needs {error.name}; install it with: pip install 'trammel[eval]'")
 
 
 def _warn(message: str) -> None:
