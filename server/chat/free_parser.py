@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from server.chat.argument_reader import reader_of
 from server.chat.arguments import JsonArguments
 from server.chat.dialect import ID_LENGTH, Dialect, Form, Hole
-from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
+from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
 from server.chat.text_schema import Schema
 from server.chat.thinking import ThinkingReader, ThinksAt
 
@@ -37,6 +37,9 @@ class FreeParser:
 
     def finish(self) -> list[Delta]:
         deltas, text = self._split_thought(self._text)
+        well_formed = self._well_formed(text)
+        if well_formed is not None:
+            return deltas + well_formed
         text = text.removeprefix(self._dialect.text_begin)
         content, calls, position = "", list[tuple[str, str]](), 0
         pattern = self._pattern()
@@ -54,6 +57,33 @@ class FreeParser:
             deltas += [CallStart(index, name), CallDelta(index, arguments), CallEnd(index)]
         self.calls = len(calls)
         return deltas
+
+    def _well_formed(self, text: str) -> list[Delta] | None:
+        """What the parser proper reads, if that, written out again, is this text up to its blanks."""
+        dialect = self._dialect
+        at_start = dialect.is_first or bool(dialect.text_begin)
+        parser = AnswerParser(dialect, calls="start" if at_start else "anywhere", schemas=self._schemas)
+        try:
+            deltas = [*parser.feed(text), *parser.finish()]
+            pattern = self._rewritten(deltas)
+        except ValueError:
+            return None
+        if not parser.calls or not re.fullmatch(pattern, text):
+            return None
+        self.calls = parser.calls
+        return deltas
+
+    def _rewritten(self, deltas: list[Delta]) -> str:
+        """A pattern for the text that these were read from. Raises: ValueError, if arguments are no JSON."""
+        dialect = self._dialect
+        pattern = _loosely("".join(delta.text for delta in deltas if isinstance(delta, ContentDelta)))
+        for start in (delta for delta in deltas if isinstance(delta, CallStart)):
+            parts = (d.arguments for d in deltas if isinstance(d, CallDelta) and d.index == start.index)
+            arguments = dialect.arguments.write(json.loads("".join(parts)), self._schemas.get(start.name, {}))
+            name = json.dumps(start.name, ensure_ascii=False) if dialect.has_quoted_name else start.name
+            pattern += _pattern_of(dialect.next or () if start.index else dialect.begin) + _loosely(name)
+            pattern += _pattern_of(dialect.middle) + _loosely(arguments) + _pattern_of(dialect.suffix)
+        return pattern + _pattern_of(dialect.end)
 
     def _split_thought(self, text: str) -> tuple[list[Delta], str]:
         if self._dialect.reasoning is None or self._thinks == "never":

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
 from server.chat.conversation import Conversations
+from server.chat.free_parser import FreeParser
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
 from server.chat.request import ChatRequest, ToolChoice
@@ -117,7 +118,7 @@ def kept(case: str, calls: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return calls if conversations(case).dialect.next is not None else calls[:1]
 
 
-def read(parser: AnswerParser, text: str, cuts: Sequence[int]) -> Read:
+def read(parser: AnswerParser | FreeParser, text: str, cuts: Sequence[int]) -> Read:
     edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
     deltas: list[Delta] = []
     for begin, end in pairwise(edges):
@@ -239,6 +240,18 @@ def test_a_prompt_writes_calls_as_the_dialect_does(case: str) -> None:
         results = [Message("tool", "ok", tool_call_id=call.id, name=call.name) for call in made]
         texts = [held.prompt(ChatRequest((*turns, *after), TOOLS)).text for after in (results, [])]
         assert any(written(case, some) in text for text in texts)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_calls_are_read_without_a_grammar_too(case: str) -> None:
+    held = conversations(case)
+    calls = kept(case, [("get", {"text": "x", "count": 3, "list": ["a"]}), ("get_more", {"object": {"key": "y"}})])
+    dialect = held.dialect
+    thought = f"{dialect.reasoning.begin}Hm.{dialect.reasoning.end}" if dialect.reasoning else ""
+    parser = FreeParser(dialect, SCHEMAS, "perhaps" if thought else "never")
+    said = "" if dialect.text_begin or dialect.is_first else "So.\n"
+    expected = ("Hm." if thought else "", said.strip(), calls)
+    assert read(parser, thought + said + written(case, calls), [7]) == expected
 
 
 def test_a_turn_of_several_calls_is_split_where_the_template_takes_one() -> None:
