@@ -12,13 +12,16 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from server import __version__
-from server.api import adapter_routes, embeddings, errors, inspection, response_routes, routes, text_routes
+from server.agent.loop import Loop
+from server.agent.runs import Runs
+from server.api import adapter_routes, embeddings, errors, inspection, response_routes, routes, run_routes, text_routes
 from server.api.adapter_shelf import AdapterShelf
 from server.api.admin_key import AdminKey
 from server.api.admission import Admission, AdmissionGate
 from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
 from server.api.durations import Durations, Stopwatch
+from server.api.engine_speaker import EngineSpeaker
 from server.api.key_gate import KeyGate
 from server.api.keys import Key, KeyFileError, KeyRing, given_keys, hash_of, read_key_file
 from server.api.request_log import RequestLog
@@ -33,7 +36,10 @@ from server.engine.errors import ModelLoadError
 from server.engine.memory import plan_memory
 from server.engine.model import Model, ModelSettings, header_of
 from server.settings import DEFAULT_MODEL, Settings, adapter_of, model_of
+from server.store.engine import open_database
 from server.store.responses import ResponseStore
+from server.store.runs import RunStore
+from server.tools.functions import load_tools
 
 logger = logging.getLogger("trammel")
 
@@ -44,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The application. Its engine starts and stops with it.
 
     Raises: ModelLoadError, if the model can't be loaded; AdapterError, if an adapter can't; TemplateError, if its chat
-    template is broken; KeyFileError, if the keys can't be read.
+    template is broken; KeyFileError, ToolsError or DatabaseError, if keys, tools or the runs' database can't be read.
     """
     keys = key_ring(settings)
     models = named_models(settings)
@@ -65,21 +71,29 @@ def create_app(settings: Settings) -> FastAPI:
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
     store = ResponseStore(settings.store, settings.store_limit)
 
+    runs = open_runs(settings, catalog)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         home.start()
+        resumed = await runs.resume()
+        if resumed:
+            logger.info("going on with %d runs", resumed)
         watching = asyncio.create_task(folder.watch()) if folder else None
         yield
         if watching is not None:
             watching.cancel()
+        await runs.close()
         await catalog.close()
         store.close()
+        runs.store.close()
 
     app = FastAPI(title="Trammel", version=__version__, lifespan=lifespan, redirect_slashes=False)
     app.state.services = home
     app.state.catalog = catalog
     app.state.admission = Admission()
     app.state.store = store
+    app.state.runs = runs
     app.state.adapters = AdapterShelf(home, catalog, folder)
     app.state.admin_key = AdminKey(settings.read_admin_key())
     app.state.durations = Durations()
@@ -89,9 +103,18 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(embeddings.router)
     app.include_router(text_routes.router)
     app.include_router(response_routes.router)
+    app.include_router(run_routes.router)
     app.include_router(inspection.router)
     app.include_router(adapter_routes.router)
     return app
+
+
+def open_runs(settings: Settings, catalog: Catalog) -> Runs:
+    """The runs of the server's own tools. Raises: ToolsError, if a tool can't be loaded; DatabaseError."""
+    tools = load_tools(settings.tools) if settings.tools else ()
+    url = settings.runs or (f"sqlite:///{settings.store}" if settings.store else "sqlite://")
+    loop = Loop({tool.name: tool for tool in tools}, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout)
+    return Runs(RunStore(open_database(url)), loop)
 
 
 def add_middleware(app: FastAPI, settings: Settings, keys: KeyRing) -> None:

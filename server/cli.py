@@ -90,6 +90,9 @@ def serve(
     ] = None,
     store: Annotated[Path | None, typer.Option(help=Settings.model_fields["store"].description)] = None,
     store_limit: Annotated[int | None, typer.Option(help=Settings.model_fields["store_limit"].description)] = None,
+    tools: Annotated[str | None, _option("tools")] = None,
+    runs: Annotated[str | None, _option("runs")] = None,
+    approval_timeout: Annotated[float | None, _option("approval_timeout")] = None,
     api_key: Annotated[list[str] | None, _option("api_key")] = None,
     api_keys: Annotated[Path | None, _option("api_keys")] = None,
     key_concurrency: Annotated[int | None, _option("key_concurrency")] = None,
@@ -111,11 +114,13 @@ def serve(
     from server.engine.errors import AdapterError, ModelLoadError
     from server.logs import start_log
     from server.process import Process
+    from server.store.engine import DatabaseError
+    from server.tools.functions import ToolsError
 
     start_log(settings.log_level, settings.log_format)
     try:
         application = create_app(settings)
-    except (ModelLoadError, AdapterError, TemplateError, KeyFileError) as error:
+    except (ModelLoadError, AdapterError, TemplateError, KeyFileError, ToolsError, DatabaseError) as error:
         _fail(str(error))
     process = Process(
         application,

@@ -99,6 +99,13 @@ class Settings(BaseSettings):
         None, description="An SQLite file for stored responses; by default they are in memory and go with the server."
     )
     store_limit: int = Field(10_000, ge=1, description="Responses that are stored; beyond that the oldest leave.")
+    tools: str | None = Field(None, description="A Python file or module whose tools the server runs itself.")
+    runs: str | None = Field(
+        None,
+        description="The database of runs, `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/NAME`; by default the "
+        "file of `store`, else memory.",
+    )
+    approval_timeout: float = Field(86_400.0, gt=0, description="Seconds a person has to approve a call.")
     api_key: Annotated[list[str], NoDecode] = Field(
         [], description="A key that requests must have, in clear or as sha256:HEX. May be given again; none: no keys."
     )

@@ -67,6 +67,11 @@ class Run:
         async with self.changed:
             await self.changed.wait_for(lambda: self.state.length > length)
 
+    async def until_changed(self, length: int) -> None:
+        """Wait until the run has more events than that, or rests."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.is_resting or self.state.length > length)
+
     async def _record(self, event: Event) -> None:
         ahead = _status_after(event)
         await asyncio.to_thread(self._journal.append, self.id, self.state.length, write_event(event), ahead)

@@ -121,6 +121,17 @@ class Runs:
                 return
             await run.until_longer(after + 1)
 
+    async def watch_to_rest(self, run: Run, after: int = -1) -> AsyncIterator[tuple[int, float, Event]]:
+        """As `watch`, but only until the run waits for somebody or has ended."""
+        while True:
+            for number, at, body in await asyncio.to_thread(self.store.events, run.id, after):
+                yield number, at, read_event(body)
+                after = number
+            if after >= run.state.length - 1:
+                if run.is_resting:
+                    return
+                await run.until_changed(after + 1)
+
     async def close(self) -> None:
         """Stop driving; runs stay as they are stored, and go on when the server is started again."""
         drivers = list(self._drivers.values())

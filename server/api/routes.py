@@ -15,6 +15,8 @@ from server.api.completion import start_completion
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.responses import completion_object
+from server.api.run_chat import answer_with_tools
+from server.api.run_routes import owner_of, runs_of
 from server.api.services import Services, services_of
 from server.api.wire import ChatCompletionRequest
 
@@ -32,6 +34,8 @@ async def create_chat_completion(
     x_request_timeout: Annotated[float | None, Header(gt=0, description="Seconds; like the field timeout.")] = None,
 ) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
+    if body.trammel is not None and (body.trammel.run_tools or body.trammel.run is not None):
+        return await answer_with_tools(body, runs_of(request), catalog, owner_of(request))
     if body.timeout is None and x_request_timeout is not None:
         body = body.model_copy(update={"timeout": x_request_timeout})
     async with catalog.lend(body.model, Services) as services:

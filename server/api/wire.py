@@ -154,6 +154,24 @@ class TrammelOptions(Wire):
 
     constrain: bool = True
     """False: decode without the grammar of tools and response format."""
+    run_tools: bool = False
+    """True: the server runs its own tools and answers at the end (`run_chat`)."""
+    run: str | None = None
+    """Go on with a run that waits; its results are at the end of the messages."""
+    tools: list[str] | None = None
+    """Which of the server's tools; None means all."""
+    max_steps: int | None = Field(default=None, ge=1, le=100)
+    max_calls: int | None = Field(default=None, ge=1, le=1000)
+    max_seconds: float | None = Field(default=None, gt=0, le=86_400)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_bytes: int | None = Field(default=None, ge=1)
+    read_only: bool = False
+    """No tool that writes."""
+    forbid: list[str] = Field(default_factory=list)
+    approve: list[str] = Field(default_factory=list)
+    """Tools whose every call a person must approve."""
+    ask_user: bool = False
+    """The model may ask the user for what is missing; the run then waits."""
 
 
 class ChatCompletionRequest(SamplingFields, StreamFields):

@@ -3,23 +3,41 @@
 `sqlite:///runs.db`, `sqlite://` (memory), `postgresql+psycopg://user@host/name`.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import event
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class DatabaseError(Exception):
+    """A database can't be opened. Says why, and no password."""
+
+
 def open_database(url: str) -> sa.Engine:
-    """An engine on the newest schema. Raises: sqlalchemy.exc.SQLAlchemyError, if it can't be reached."""
-    parsed = sa.make_url(url)
+    """An engine on the newest schema. Raises: DatabaseError."""
+    try:
+        return _open(sa.make_url(url))
+    except ArgumentError as error:
+        raise DatabaseError("the URL of the database can't be read; it looks like sqlite:///runs.db") from error
+    except (SQLAlchemyError, CommandError, ImportError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseError(f"the database {sa.make_url(url)!r} can't be opened: {cause}") from error
+
+
+def _open(parsed: sa.URL) -> sa.Engine:
     is_sqlite = parsed.get_backend_name() == "sqlite"
-    options: dict[str, Any] = {"poolclass": StaticPool} if is_sqlite and not parsed.database else {}
+    options: dict[str, Any] = {}
+    if is_sqlite and not parsed.database:  # memory lives as long as its connection, so there is one, and it is lent out
+        options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
     if is_sqlite:
         options["connect_args"] = {"check_same_thread": False, "timeout": 30}
     engine = sa.create_engine(parsed, **options)
@@ -31,6 +49,7 @@ def open_database(url: str) -> sa.Engine:
 
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema to its newest revision."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells every start otherwise
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:

@@ -1,0 +1,115 @@
+"""Chat completions whose tools the server runs: the final answer, and the run beside it under `trammel`.
+
+A run outlives its connection: a client that leaves finds it at `/v1/runs`. One that waits (for approval, for the
+client's own call, for the user's word) ends the completion; `"trammel": {"run": id}` with the results goes on with it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from server.agent.events import Spoke, read_event
+from server.agent.run import Run
+from server.agent.runs import Runs
+from server.api.catalog import Catalog
+from server.api.errors import ApiError, invalid
+from server.api.run_objects import chat_message, event_object, run_object, tokens_of
+from server.api.run_request import read_run_request
+from server.api.run_routes import created_at, found, refusals, with_keep_alive
+from server.api.stream import DONE, data
+from server.api.wire import ChatCompletionRequest
+
+Json = dict[str, Any]
+
+
+async def answer_with_tools(body: ChatCompletionRequest, runs: Runs, catalog: Catalog, owner: str) -> Response:
+    """Start a run, or go on with the one the request names, and answer when it comes to rest. Raises: ApiError."""
+    options = body.trammel
+    if options is not None and options.run is not None:
+        run = await found(runs, options.run, owner)
+        after = run.state.length - 1
+        await _go_on(body, runs, run)
+    else:
+        run, after = await runs.start(await read_run_request(body, runs, catalog, owner), owner), -1
+    if body.stream:
+        chunks = with_keep_alive(_chunks(body, runs, run, after))
+        return StreamingResponse(chunks, media_type="text/event-stream", headers={"cache-control": "no-store"})
+    await run.until_rest()
+    return JSONResponse(await _completion(body, runs, run))
+
+
+async def _go_on(body: ChatCompletionRequest, runs: Runs, run: Run) -> None:
+    """Hand over the results at the end of the messages, or the user's last word if that is what is waited for."""
+    question = run.state.question
+    results = {}
+    for message in reversed(body.messages):
+        if message.role == "tool" and message.tool_call_id:
+            results[message.tool_call_id] = message.text or ""
+        elif message.role == "user" and question is not None and not results:
+            results[question.call.id] = message.text or ""
+        else:
+            break
+    if run.status in ("waiting_for_client", "waiting_for_user"):
+        if not results:
+            raise invalid(f"The run is {run.status}: end the messages with what it waits for.", "messages")
+        with refusals():
+            await runs.receive(run, results)
+
+
+async def _completion(body: ChatCompletionRequest, runs: Runs, run: Run) -> Json:
+    created = await created_at(runs, run)
+    _raise_failure(run)
+    message, reason = chat_message(run.state)
+    return {
+        "id": f"chatcmpl-{run.id.removeprefix('run_')[:24]}",
+        "object": "chat.completion",
+        "created": int(created),
+        "model": body.model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+        "usage": tokens_of(await asyncio.to_thread(_spoken, runs, run)),
+        "service_tier": "default",
+        "trammel": run_object(run, created),
+    }
+
+
+def _raise_failure(run: Run) -> None:
+    if run.state.ended is not None and run.state.ended.status == "failed":
+        raise ApiError(500, f"The run {run.id} failed: {run.state.ended.error}", kind="server_error", code="run_failed")
+
+
+def _spoken(runs: Runs, run: Run) -> list[Spoke]:
+    events = (read_event(body) for _, _, body in runs.store.events(run.id))
+    return [event for event in events if isinstance(event, Spoke)]
+
+
+async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, after: int) -> AsyncIterator[str]:
+    """A chunk for each step, with the step under `trammel`; what the model says comes turn by turn."""
+    frame: Json = {
+        "id": f"chatcmpl-{run.id.removeprefix('run_')[:24]}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": body.model,
+    }
+
+    def chunk(delta: Json, reason: str | None = None, **fields: Any) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return "".join(data({**frame, "choices": [choice], **fields}))
+
+    yield chunk({"role": "assistant", "content": "", "refusal": None}, trammel={"run": run.id})
+    async for number, at, event in runs.watch_to_rest(run, after):
+        delta = {"content": event.content} if isinstance(event, Spoke) and event.content else {}
+        yield chunk(delta, trammel=event_object(number, at, event))
+    message, reason = chat_message(run.state)
+    if run.state.ended is not None and run.state.ended.status == "failed":
+        failure = {"message": f"The run {run.id} failed: {run.state.ended.error}", "type": "server_error"}
+        yield "".join(data({"error": {**failure, "param": None, "code": "run_failed"}}))
+        return
+    if calls := message.get("tool_calls"):
+        yield chunk({"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]})
+    yield chunk({}, reason, trammel=run_object(run, await created_at(runs, run)))
+    if body.includes_usage:
+        yield "".join(data({**frame, "choices": [], "usage": tokens_of(await asyncio.to_thread(_spoken, runs, run))}))
+    yield DONE

@@ -1,0 +1,80 @@
+"""A chat request as the start of a run: which of the server's tools it may use, under which caps."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+from server.agent.caps import Caps
+from server.agent.events import QUESTION_TOOL, Started
+from server.agent.policy import Restrictions
+from server.agent.runs import Runs
+from server.api.catalog import Catalog
+from server.api.chat_request import read_chat_request
+from server.api.custom_tools import CustomToolIn
+from server.api.engine_speaker import check_request
+from server.api.errors import invalid
+from server.api.services import Services
+from server.api.wire import ChatCompletionRequest, TrammelOptions
+from server.chat.messages import Tool
+from server.chat.request import ChatRequest
+from server.tools.definition import ToolDefinition
+
+
+async def read_run_request(body: ChatCompletionRequest, runs: Runs, catalog: Catalog, owner: str) -> Started:
+    """The first event of a run. Raises: ApiError, and what `Conversations.prepare` raises."""
+    options = body.trammel or TrammelOptions()
+    if (body.n or 1) > 1:
+        raise invalid("A run has one answer: leave 'n' out.", "n")
+    if any(isinstance(tool, CustomToolIn) for tool in body.tools or ()):
+        raise invalid("In a run, the client's tools are functions.", "tools")
+    chosen = _chosen(runs.loop.tools, options)
+    async with catalog.lend(body.model, Services) as services:
+        services.adapter_of(body.model)
+        return await asyncio.to_thread(_read, body, options, chosen, services, owner)
+
+
+def _read(
+    body: ChatCompletionRequest,
+    options: TrammelOptions,
+    chosen: tuple[ToolDefinition, ...],
+    services: Services,
+    owner: str,
+) -> Started:
+    plain = body.model_copy(update={"tool_choice": None})
+    chat = read_chat_request(plain, services.engine.model.sampling_defaults)
+    _check_names(chat, chosen)
+    ours = tuple(Tool(tool.name, tool.parameters, tool.description) for tool in chosen)
+    check_request(services, chat, (*ours, *chat.tools))
+    return Started(
+        chat.messages,
+        {tool.name: tool.version for tool in chosen},
+        chat.tools,
+        caps_of(options),
+        Restrictions(options.read_only, tuple(options.forbid), tuple(options.approve)),
+        owner,
+        body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"tools"}),
+        options.ask_user,
+    )
+
+
+def caps_of(options: TrammelOptions) -> Caps:
+    """Ours, where the request has none of its own."""
+    given = {field.name: getattr(options, f"max_{field.name}", None) for field in fields(Caps)}
+    return replace(Caps(), **{name: value for name, value in given.items() if value is not None})
+
+
+def _chosen(tools: Mapping[str, ToolDefinition], options: TrammelOptions) -> tuple[ToolDefinition, ...]:
+    if options.tools is None:
+        return tuple(tools.values())
+    unknown = [name for name in options.tools if name not in tools]
+    if unknown:
+        names = ", ".join(sorted(tools)) or "none; start the server with --tools"
+        raise invalid(f"The server has no tool '{unknown[0]}'. It has: {names}.", "trammel.tools")
+    return tuple(tools[name] for name in options.tools)
+
+
+def _check_names(chat: ChatRequest, chosen: tuple[ToolDefinition, ...]) -> None:
+    ours = {tool.name for tool in chosen} | {QUESTION_TOOL}
+    for index, tool in enumerate(chat.tools):
+        if tool.name in ours:
+            raise invalid(f"The server has a tool '{tool.name}' of its own.", f"tools[{index}].function.name")

@@ -1,0 +1,188 @@
+"""`/v1/runs`: runs of the server's own tools, started, listed, shown, streamed, approved, answered, cancelled."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from server.agent.run import Run
+from server.agent.runs import RefusedError, Runs
+from server.api.catalog import Catalog, catalog_of
+from server.api.errors import ApiError
+from server.api.run_objects import event_object, run_object
+from server.api.run_request import read_run_request
+from server.api.sampling_fields import Wire
+from server.api.wire import ChatCompletionRequest
+
+router = APIRouter()
+KEEP_ALIVE = ": keep-alive\n\n"
+_SILENCE = 10.0
+"""Seconds after which a stream gets a comment."""
+
+
+def runs_of(request: Request) -> Runs:
+    """The runs of the app a request came to."""
+    runs: Runs = request.app.state.runs
+    return runs
+
+
+def owner_of(request: Request) -> str:
+    """Whose runs a request may see: those made with the same API key."""
+    owner: str = getattr(request.state, "owner", "")
+    return owner
+
+
+TheCatalog = Annotated[Catalog, Depends(catalog_of)]
+TheRuns = Annotated[Runs, Depends(runs_of)]
+TheOwner = Annotated[str, Depends(owner_of)]
+
+
+class Decision(Wire):
+    """A person's word on one call."""
+
+    approve: bool
+    hash: str | None = None
+    """Of the approval as it was shown; if given, it must still be that one."""
+
+
+class ResultIn(Wire):
+    """What came of a call that the client made, or the user's answer."""
+
+    call_id: str
+    content: str
+
+
+class Results(Wire):
+    results: list[ResultIn]
+
+
+@router.post("/v1/runs", status_code=201)
+async def create_run(body: ChatCompletionRequest, runs: TheRuns, catalog: TheCatalog, owner: TheOwner) -> Any:
+    """Start a run in the background. The body is a chat completion's."""
+    run = await runs.start(await read_run_request(body, runs, catalog, owner), owner)
+    return await _shown(runs, run)
+
+
+@router.get("/v1/runs")
+async def list_runs(
+    runs: TheRuns, owner: TheOwner, limit: Annotated[int, Query(ge=1, le=100)] = 20, after: str | None = None
+) -> dict[str, Any]:
+    """The newest first, without their steps."""
+    before = None
+    if after is not None and (before := await asyncio.to_thread(runs.store.get, after, owner)) is None:
+        raise _not_found(after)
+    rows = await asyncio.to_thread(runs.store.latest, owner, limit=limit + 1, before=before)
+    data = [
+        {"id": row.id, "object": "run", "created_at": int(row.created), "status": row.status} for row in rows[:limit]
+    ]
+    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": len(rows) > limit}
+
+
+@router.get("/v1/runs/{run_id}")
+async def retrieve_run(run_id: str, runs: TheRuns, owner: TheOwner) -> dict[str, Any]:
+    """One run with its steps and what it waits for."""
+    return await _shown(runs, await found(runs, run_id, owner))
+
+
+@router.get("/v1/runs/{run_id}/events")
+async def stream_run(
+    run_id: str,
+    runs: TheRuns,
+    owner: TheOwner,
+    after: int | None = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Its events as they come, from the first or from behind `Last-Event-ID`, to its end."""
+    run = await found(runs, run_id, owner)
+    seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else -1 if after is None else after
+    return StreamingResponse(
+        with_keep_alive(_events(runs, run, seen)),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store"},
+    )
+
+
+@router.post("/v1/runs/{run_id}/cancel")
+async def cancel_run(run_id: str, runs: TheRuns, owner: TheOwner) -> dict[str, Any]:
+    """End it now. What a tool has done is done."""
+    run = await found(runs, run_id, owner)
+    with refusals():
+        await runs.cancel(run)
+    return await _shown(runs, run)
+
+
+@router.post("/v1/runs/{run_id}/approvals/{approval_id}")
+async def decide(run_id: str, approval_id: str, body: Decision, runs: TheRuns, owner: TheOwner) -> dict[str, Any]:
+    """Approve or deny one call, once."""
+    run = await found(runs, run_id, owner)
+    with refusals():
+        await runs.decide(run, approval_id, approved=body.approve, bound=body.hash)
+    return await _shown(runs, run)
+
+
+@router.post("/v1/runs/{run_id}/results")
+async def receive_results(run_id: str, body: Results, runs: TheRuns, owner: TheOwner) -> dict[str, Any]:
+    """What the client's own calls gave, or what the user answered; the run goes on."""
+    run = await found(runs, run_id, owner)
+    with refusals():
+        await runs.receive(run, {result.call_id: result.content for result in body.results})
+    return await _shown(runs, run)
+
+
+async def found(runs: Runs, run_id: str, owner: str) -> Run:
+    """Raises: ApiError, 404."""
+    run = await runs.find(run_id, owner)
+    if run is None:
+        raise _not_found(run_id)
+    return run
+
+
+@contextlib.contextmanager
+def refusals() -> Any:
+    """What a run can't do as it stands is a conflict."""
+    try:
+        yield
+    except RefusedError as error:
+        raise ApiError(409, str(error), code="run_conflict") from error
+
+
+async def created_at(runs: Runs, run: Run) -> float:
+    row = await asyncio.to_thread(runs.store.get, run.id, run.owner)
+    return row.created if row else 0.0
+
+
+async def with_keep_alive(texts: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The texts, with a comment where nothing has come for a while."""
+    upcoming = asyncio.ensure_future(anext(texts, None))
+    try:
+        while True:
+            await asyncio.wait([upcoming], timeout=_SILENCE)
+            if not upcoming.done():
+                yield KEEP_ALIVE
+                continue
+            text = upcoming.result()
+            if text is None:
+                return
+            yield text
+            upcoming = asyncio.ensure_future(anext(texts, None))
+    finally:
+        upcoming.cancel()
+
+
+async def _events(runs: Runs, run: Run, after: int) -> AsyncIterator[str]:
+    async for number, at, event in runs.watch(run, after):
+        text = json.dumps(event_object(number, at, event), ensure_ascii=False)
+        yield f"id: {number}\nevent: {event.kind}\ndata: {text}\n\n"
+
+
+async def _shown(runs: Runs, run: Run) -> dict[str, Any]:
+    return run_object(run, await created_at(runs, run))
+
+
+def _not_found(run_id: str) -> ApiError:
+    return ApiError(404, f"There is no run '{run_id}'.", param="run_id", code="run_not_found")
