@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import grammars
-from server.chat.validation import find_faults
+from training.data.argument_faults import argument_faults
 from training.data.arguments import ArgumentsError, read_arguments
 from training.data.fault import Fault
 from training.data.record import EXTRA_FIELDS, Call, Record, RecordMessage
@@ -88,7 +88,7 @@ class Checks:
         if name not in schemas:
             yield Found("unknown-tool", f"{place}.function.name", _no_such_tool(name, list(schemas)))
             return
-        faults = list(find_faults(schemas[name], arguments) if schemas[name] else ())
+        faults = list(argument_faults(schemas[name], arguments) if schemas[name] else ())
         faults += self.judges[name](arguments) if name in self.judges and not faults else []
         for fault in faults:
             yield Found("invalid-arguments", f"{place}.function.arguments", f"{name}: {fault}")

@@ -1,6 +1,7 @@
 """The commands `trammel data …`. Imports nothing heavy: the server's own commands load this module too."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -37,6 +38,48 @@ def validate(
         typer.echo(verdict_text(verdict, str(file), faults))
     if verdict.errors or (strict and verdict.warnings):
         raise typer.Exit(1)
+
+
+@app.command()
+def generate(
+    tools: Annotated[str, typer.Option(help="Names of example tools, or files with tools; joined with +.")],
+    output: Annotated[Path, typer.Option(help="The JSONL file; one half written is gone on with.")] = Path(
+        "train.jsonl"
+    ),
+    num_examples: Annotated[int, typer.Option(min=1, help="Examples in all.")] = 50,
+    seed: Annotated[int, typer.Option(help="Decides all that is drawn.")] = 42,
+    categories: Annotated[
+        str | None, typer.Option(help="Shares, such as single_call=3,chain=1; by default all seven categories.")
+    ] = None,
+    distractors: Annotated[int, typer.Option(min=0, help="At most so many example tools beside yours.")] = 2,
+    renamed: Annotated[float, typer.Option(min=0, max=1, help="Share of examples with other names for tools.")] = 0.2,
+    plain: Annotated[bool, typer.Option("--plain", help="Only OpenAI's own fields.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin the file anew.")] = False,
+) -> None:
+    """Make up examples for tools, from templates."""
+    from training.data.validation import validate_file
+    from training.data.verdict_text import coverage_lines
+    from training.generate.generator import GenerateError, GenerateSettings, write_generated
+    from training.generate.plan import DEFAULT_SHARES, parse_shares
+    from training.tools import ToolError, load_tools
+    from training.tools.examples import EXAMPLE_TOOLS
+
+    try:
+        chosen = load_tools(tools)
+        names = {tool.name for tool in chosen}
+        shares = parse_shares(categories) if categories else DEFAULT_SHARES
+        others = [tool for tool in EXAMPLE_TOOLS if tool.name not in names]
+        settings = GenerateSettings(chosen, num_examples, seed, shares, others, distractors, renamed)
+        steps = write_generated(settings, output, fresh=fresh, plain=plain)
+        with typer.progressbar(steps, length=num_examples, label="examples", file=sys.stderr) as bar:
+            for stats in bar:  # noqa: B007 - the last one counts
+                pass
+    except (GenerateError, ToolError, ValueError, OSError) as error:
+        _fail(str(error))
+    for category, count in stats.skipped.items():
+        typer.echo(f"trammel: {count} x {category} is not possible with these tools: single calls instead", err=True)
+    typer.echo("\n".join(coverage_lines(validate_file(output).coverage)))
+    typer.echo(f"{output}: {stats.count} examples, {stats.found} of them from before, {stats.repeats} repeats dropped")
 
 
 @app.command("tools")

@@ -76,7 +76,8 @@ class Coverage:
 
     def gaps(self) -> list[str]:
         """What a model could not learn from this, in words."""
-        gaps = [f"{name} is never called" for name, tool in self.tools.items() if not tool.called]
+        idle = [name for name, tool in self.tools.items() if not tool.called]
+        gaps = [f"never called: {', '.join(idle)}"] if idle else []
         for name, tool in self.tools.items():
             if tool.called:
                 unused = [key for key in tool.parameters if not tool.used[key]]

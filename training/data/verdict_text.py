@@ -1,6 +1,7 @@
 """A verdict as people read it on a terminal or in the log of a CI run."""
 
 from collections.abc import Iterator
+from textwrap import shorten
 
 from training.data.coverage import Coverage
 from training.data.fault import Fault
@@ -31,7 +32,8 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
     if coverage.tools:
         width = min(40, max(len("tool / parameter"), *(len(name) + 2 for name in coverage.tools)))
         yield f"\n{'tool / parameter':<{width}}{'offered':>9}{'called':>8}{'values':>8}"
-        tools = sorted(coverage.tools.items(), key=lambda item: -item[1].called)
+        called = [(name, tool) for name, tool in coverage.tools.items() if tool.called]
+        tools = sorted(called, key=lambda item: -item[1].called)
         for name, tool in tools[:30]:
             yield f"{name:<{width}}{tool.offered:>9}{tool.called:>8}"
             for parameter in tool.parameters:
@@ -41,7 +43,7 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
             yield f"… and {len(tools) - 30} tools more (--json has all)"
     gaps = coverage.gaps()
     yield ""
-    yield from (f"gap: {gap}" for gap in gaps[:_GAPS_SHOWN])
+    yield from (shorten(f"gap: {gap}", 240, placeholder=" …") for gap in gaps[:_GAPS_SHOWN])
     if len(gaps) > _GAPS_SHOWN:
         yield f"… and {len(gaps) - _GAPS_SHOWN} gaps more (--json has all)"
 

@@ -38,7 +38,7 @@ def time_of_day(rng: random.Random) -> str:
 
 
 def money(rng: random.Random) -> float:
-    return float(rng.randint(1, 999)) if rng.random() < 0.5 else round(rng.uniform(1, 999), 2)
+    return rng.randint(1, 999) if rng.random() < 0.5 else round(rng.uniform(1, 999), 2)
 
 
 def code(rng: random.Random) -> str:

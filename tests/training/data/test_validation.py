@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from server.chat.messages import Message, Tool, ToolCall
 from training.cli import app
 from training.conversation import Conversation
+from training.data.argument_faults import argument_faults
 from training.data.arguments import ArgumentsError, read_arguments
 from training.data.category import category_of
 from training.data.record import Record
@@ -161,6 +162,21 @@ def test_a_record_reads_as_a_conversation() -> None:
 def test_any_text_is_an_object_or_refused(text: str) -> None:
     with contextlib.suppress(ArgumentsError):
         assert read_arguments(text) == json.loads(text)
+
+
+ANY = st.none() | st.integers(-2, 2) | st.text(max_size=3)
+
+
+@given(st.dictionaries(st.sampled_from(["city", "days", "x"]), ANY))
+def test_quick_and_guarded_judgement_agree(arguments: Any) -> None:
+    schema = WEATHER["function"]["parameters"]
+    guarded = {**schema, "$comment": "sends the same schema the guarded way"}
+    assert argument_faults(schema, arguments) == argument_faults(guarded, arguments)
+
+
+def test_a_schema_that_leads_elsewhere_is_not_followed() -> None:
+    (fault,) = argument_faults({"properties": {"a": {"$ref": "https://example.org/schema"}}}, {"a": 1})
+    assert "not checked to the end" in fault
 
 
 def trammel(*arguments: str) -> Result:

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
+from tests.training.openapi_sample import OPENAPI
 from training.cli import app
 from training.tools import Tool, ToolError, ToolParameter, load_tools, tool_from_function, tool_from_model
 from training.tools.examples import EXAMPLE_TOOLS
@@ -164,39 +165,6 @@ def test_json_tools_are_read_in_every_usual_form(key: str) -> None:
     flat = tool_from_json({"name": "f", "description": "F", key: schema})
     assert flat == tool_from_json({"type": "function", "function": {"name": "f", "description": "F", key: schema}})
     assert flat.arguments_schema()["properties"] == schema["properties"]
-
-
-OPENAPI: dict[str, Any] = {
-    "openapi": "3.0.3",
-    "paths": {
-        "/pets/{id}": {
-            "parameters": [{"$ref": "#/components/parameters/Id"}],
-            "get": {"summary": "Show a\n pet", "parameters": [{"name": "X-Key", "in": "header"}]},
-            "put": {
-                "operationId": "update.pet",
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}},
-                },
-            },
-        }
-    },
-    "components": {
-        "parameters": {"Id": {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}},
-        "schemas": {
-            "Pet": {
-                "type": "object",
-                "required": ["name", "made"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "made": {"type": "string", "readOnly": True},
-                    "friend": {"$ref": "#/components/schemas/Friend"},
-                },
-            },
-            "Friend": {"type": "object", "properties": {"of": {"type": "string", "nullable": True}}},
-        },
-    },
-}
 
 
 def test_operations_become_tools() -> None:

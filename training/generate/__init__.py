@@ -1,0 +1,1 @@
+"""Makes up training data for given tools: from templates, or with a teacher's help."""

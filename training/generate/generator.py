@@ -1,0 +1,162 @@
+"""The template generator: for given tools, as many different examples as wanted, the same ones for the same seed.
+
+A file half written is gone on with: examples are made anew from the first on, which costs little, and must be what
+stands there already.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.data.category import Category
+from training.data.checks import Checks
+from training.data.record import Record, plain_json, written
+from training.generate.categories import PLAYS
+from training.generate.plan import DEFAULT_SHARES, Plan
+from training.generate.scene import Scene
+from training.generate.slots import DrawError
+from training.generate.variation import choose_tools, finished
+from training.tools.definition import Json, Tool
+
+_ATTEMPTS = 50
+"""For one example, until it is one that was not there before."""
+
+Rewrite = Callable[[Record], Record]
+"""Says a record in other words; what can't be rewritten comes back as it is."""
+
+
+class GenerateError(ValueError):
+    """Examples can't be made; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    """What decides the examples."""
+
+    tools: Sequence[Tool]
+    count: int = 50
+    seed: int = 42
+    shares: Mapping[Category, float] = field(default_factory=lambda: DEFAULT_SHARES)
+    others: Sequence[Tool] = ()
+    """Distractors are drawn from these, and wishes that no tool can fulfil."""
+    distractors: int = 2
+    """At most so many beside the user's own tools."""
+    renamed: float = 0.2
+    """Share of examples whose tools have other names."""
+
+
+@dataclass(slots=True)
+class Generated:
+    """What came of a run."""
+
+    count: int = 0
+    found: int = 0
+    """Of these, what an earlier run had written."""
+    categories: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+    """Examples made and dropped, because there was one like it."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Categories that these tools don't allow, and how often another took their place."""
+
+
+def generate(
+    settings: GenerateSettings, stats: Generated | None = None, rewrite: Rewrite | None = None
+) -> Iterator[Json]:
+    """Lines, each different and valid. Raises: GenerateError."""
+    stats = stats or Generated()
+    plan = Plan(settings.shares, [tool.name for tool in settings.tools])
+    seen: set[str] = set()
+    for number in range(settings.count):
+        category, name = plan.next()
+        record, category = _new_example(settings, category, name, number, seen, stats)
+        if rewrite is not None:
+            record = rewrite(record)
+        stats.count += 1
+        stats.categories[category] += 1
+        identity = f"generated/{settings.seed}/{number}"
+        yield {"id": identity, "category": category, "group": category, **as_line(record)}
+
+
+def write_generated(
+    settings: GenerateSettings,
+    output: Path,
+    *,
+    fresh: bool = False,
+    plain: bool = False,
+    rewrite: Rewrite | None = None,
+) -> Iterator[Generated]:
+    """Write the examples that `output` lacks, and tell after each how far it is.
+
+    Raises: GenerateError, if the file holds something else; OSError.
+    """
+    stats = Generated()
+    there = [] if fresh else _whole_lines(output)
+    stats.found = min(len(there), settings.count)
+    if len(there) > settings.count:
+        raise GenerateError(f"{output} has {len(there)} examples already, more than {settings.count}")
+    with output.open("w" if fresh else "a", encoding="utf-8", newline="\n") as file:
+        for number, line in enumerate(generate(settings, stats, rewrite)):
+            text = written(plain_json(line) if plain else line)
+            if number < len(there):
+                if text != there[number]:
+                    raise GenerateError(
+                        f"{output}, line {number + 1} was made with other settings; choose another file, or --fresh"
+                    )
+            else:
+                file.write(text + "\n")
+                file.flush()
+            yield stats
+
+
+def as_line(record: Record) -> Json:
+    """What a record says, without what it leaves out."""
+    return record.model_dump(exclude_none=True)
+
+
+def _new_example(
+    settings: GenerateSettings, category: Category, name: str, number: int, seen: set[str], stats: Generated
+) -> tuple[Record, Category]:
+    """One unlike all in `seen`. A category that the tool doesn't allow gives way to a single call."""
+    tool = next(tool for tool in settings.tools if tool.name == name)
+    fault = ""
+    for attempt in range(_ATTEMPTS):
+        rng = random.Random(f"{settings.seed}/{number}/{attempt}")
+        if attempt == _ATTEMPTS // 2 and fault and category != "single_call":
+            stats.skipped[category] += 1
+            category = "single_call"
+        try:
+            record = _example(settings, category, tool, rng)
+        except DrawError as error:
+            fault = str(error)
+            continue
+        key = written(as_line(record))
+        if key not in seen:
+            seen.add(key)
+            return record, category
+        stats.repeats += 1
+    reason = fault or "there are no more different ones; tools with more parameters or phrases would help"
+    raise GenerateError(f"example {number + 1} ({category}, {name}) can't be made: {reason}")
+
+
+def _example(settings: GenerateSettings, category: Category, tool: Tool, rng: random.Random) -> Record:
+    scene = Scene(rng)
+    PLAYS[category](scene, tool, settings.tools, settings.others)
+    tools = choose_tools(scene, settings.tools, settings.others, settings.distractors)
+    record = finished(scene, tools, settings.renamed)
+    faults = [fault for fault in Checks(checks_grammars=False).check(record, 0) if fault.is_error]
+    if faults:
+        raise DrawError(f"{tool.name}: {faults[0]}")
+    return record
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file, after cutting off one that was not written to its end."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        path.write_bytes(whole)
+    return whole.decode("utf-8").splitlines()
