@@ -9,6 +9,8 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Data to fine-tune on: OpenAI's fine-tuning JSONL.")
 
+_FORMATS = "openai, flat, sharegpt, glaive, toolbench, sgd, star, taskmaster4."
+
 
 @app.command()
 def validate(
@@ -80,6 +82,41 @@ def generate(
         typer.echo(f"trammel: {count} x {category} is not possible with these tools: single calls instead", err=True)
     typer.echo("\n".join(coverage_lines(validate_file(output).coverage)))
     typer.echo(f"{output}: {stats.count} examples, {stats.found} of them from before, {stats.repeats} repeats dropped")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A file of lines, or a corpus' folder.")],
+    output: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    read_as: Annotated[str, typer.Option("--from", help=_FORMATS)] = "openai",
+    write_as: Annotated[str, typer.Option("--to", help="As --from.")] = "openai",
+    plain: Annotated[bool, typer.Option("--plain", help="Only OpenAI's own fields, for --to openai.")] = False,
+    keep_invalid: Annotated[
+        bool, typer.Option("--keep-invalid", help="Write what validate would refuse, too.")
+    ] = False,
+) -> None:
+    """Turn data of one format into another; what can't be told in it is counted."""
+    from training.convert.formats import READERS, WRITERS, Conversion
+    from training.convert.formats import convert as convert_all
+
+    for name in (read_as, write_as):
+        if name not in READERS:
+            _fail(f"no format is named {name!r}; there are {', '.join(READERS)}")
+    if plain and write_as != "openai":
+        _fail("--plain is for --to openai")
+    if source.resolve() == output.resolve():
+        _fail("the output would overwrite what is read")
+    names = {str(name): name for name in WRITERS}
+    stats = Conversion()
+    try:
+        steps = convert_all(source, output, names[read_as], names[write_as], plain=plain, invalid=keep_invalid)
+        for stats in steps:  # noqa: B007 - the last one counts
+            pass
+    except (OSError, ValueError) as error:
+        _fail(str(error))
+    for reason, count in stats.skipped.most_common(10):
+        typer.echo(f"skipped {count}: {reason}", err=True)
+    typer.echo(f"{output}: {stats.written} conversations, {stats.skipped.total()} skipped")
 
 
 @app.command("tools")
