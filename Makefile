@@ -22,7 +22,7 @@ floors: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 tests: $(VENV)/.dev
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto $(ARGS)
 
 # The laws on thousands of new random cases, where `make tests` always takes the same few hundred.
 explore: $(VENV)/.dev

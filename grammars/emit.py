@@ -5,11 +5,12 @@ have speaking names. Both come from the same tree.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from grammars.lark import write_lark
-from grammars.regexes import check_size, quantifier, range_text
+from grammars.regexes import TextSize, joined_lines, quantifier, range_text
 from grammars.report import EMPTY_REPORT, Report
 from grammars.strings import except_node
 from grammars.tree import (
@@ -84,15 +85,20 @@ def _base_name(name: str) -> str:
 class _Gbnf:
     def __init__(self, names: dict[Rule, str]) -> None:
         self._names = names
+        self._size = TextSize()
         self._taken = set(names.values())
         self._parts: dict[str, str] = {}
         self._weights: dict[int, tuple[int, Node]] = {}
 
     def write(self, root: Node) -> str:
-        lines = [f"root ::= {self._text(root)}"]
-        lines += [f"{name} ::= {self._text(rule.body)}" for rule, name in self._names.items()]
-        lines += [f"{name} ::= {text}" for text, name in self._parts.items()]
-        return check_size("\n".join(lines) + "\n")
+        return joined_lines(self._lines(root))
+
+    def _lines(self, root: Node) -> Iterator[str]:
+        yield f"root ::= {self._text(root)}"
+        for rule, name in self._names.items():
+            yield f"{name} ::= {self._text(rule.body)}"
+        for text, name in self._parts.items():
+            yield f"{name} ::= {text}"
 
     def _part(self, text: str) -> str:
         """A name for a text that is to be repeated."""
@@ -132,7 +138,7 @@ class _Gbnf:
         """`inside`: the node is an item of something, so a choice or sequence needs brackets."""
         match node:
             case Literal(text):
-                return '"' + "".join(map(_gbnf_char, text)) + '"'
+                return self._size.count(f'"{text.translate(_GBNF_TABLE)}"')
             case CharSet(ranges):
                 return _gbnf_set(ranges)
             case Sequence(items):
@@ -192,6 +198,9 @@ def _gbnf_char(character: str) -> str:
         return _GBNF_ESCAPES[character]
     # readers disagree about escapes beyond \\xFF, so everything else stands for itself
     return character if character >= " " else f"\\x{ord(character):02X}"
+
+
+_GBNF_TABLE = {code: _gbnf_char(chr(code)) for code in (*range(0x20), *map(ord, '"\\'))}
 
 
 def _gbnf_set_char(code: int) -> str:

@@ -11,11 +11,12 @@ those digits' rivals; so one such number makes all numbers of its grammar go cha
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 
 from grammars.json_text import canonical
-from grammars.regexes import check_size, quantifier, regex, regex_text
+from grammars.regexes import TextSize, joined_lines, quantifier, regex, regex_text
 from grammars.tree import (
     CharSet,
     Choice,
@@ -81,6 +82,7 @@ def _is_numeric(node: Node) -> bool:
 class _Lark:
     def __init__(self, uses: Counter[Rule], counts_digits: bool) -> None:
         self._uses = uses
+        self._size = TextSize()
         self._counts_digits = counts_digits
         self._rules: dict[Rule, str] = {}
         self._waiting: list[Rule] = []
@@ -89,12 +91,16 @@ class _Lark:
         """Terminals of lexemes by identity; the tree keeps them alive."""
 
     def write(self, root: Node) -> str:
-        lines = ["%llguidance {}", "start: " + self._text(root, 0)]
+        return joined_lines(self._lines(root))
+
+    def _lines(self, root: Node) -> Iterator[str]:
+        yield "%llguidance {}"
+        yield "start: " + self._text(root, 0)
         while self._waiting:
             rule = self._waiting.pop()
-            lines.append(f"{self._rules[rule]}: {self._text(rule.body, 0)}")
-        lines += [f"{name}: {text}" for text, name in self._terminals.items()]
-        return check_size("\n".join(lines) + "\n")
+            yield f"{self._rules[rule]}: {self._text(rule.body, 0)}"
+        for text, name in self._terminals.items():
+            yield f"{name}: {text}"
 
     def _text(self, node: Node, depth: int) -> str:
         """`depth`: brackets around it. The commonest nodes come first."""
@@ -166,7 +172,7 @@ class _Lark:
     def _literal(self, node: Literal) -> str:
         if self._goes_by_character(node):
             return self._known.get(id(node)) or self._by_character(node)
-        return encode_basestring_ascii(node.text)  # Lark strings are read as JSON strings
+        return self._size.count(encode_basestring_ascii(node.text))  # Lark strings are read as JSON strings
 
     def _goes_by_character(self, node: Node) -> bool:
         return self._counts_digits and _is_numeric(node)

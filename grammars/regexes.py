@@ -4,7 +4,7 @@ https://docs.rs/regex/latest/regex/#syntax. What is read again for every new gra
 meaning in a regex is escaped, and only ASCII stands for itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from grammars.errors import LimitExceeded
@@ -74,11 +74,24 @@ def range_text(low: int, high: int, write: Callable[[int], str]) -> str:
     return write(low) if low == high else f"{write(low)}-{write(high)}"
 
 
-def check_size(text: str) -> str:
-    """The text. Raises: LimitExceeded."""
-    if len(text) > _MOST_TEXT:
-        raise LimitExceeded(f"the grammar has {len(text):,} characters, more than {_MOST_TEXT:,}")
-    return text
+class TextSize:
+    """Counts what is written of a grammar, so that one too large is given up early."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def count(self, text: str) -> str:
+        """The text. Raises: LimitExceeded."""
+        self._size += len(text)
+        if self._size > _MOST_TEXT:
+            raise LimitExceeded(f"the grammar has more than {_MOST_TEXT:,} characters")
+        return text
+
+
+def joined_lines(lines: Iterable[str]) -> str:
+    """The lines as one text. Raises: LimitExceeded."""
+    size = TextSize()
+    return "\n".join([size.count(line) for line in lines]) + "\n"
 
 
 @lru_cache(maxsize=1024)

@@ -109,8 +109,8 @@ def test_the_same_request_is_compiled_once() -> None:
 
 
 def test_tools_whose_grammar_is_too_large_are_refused_by_field() -> None:
-    item = {"type": "object", "properties": {f"key_{n}": {"const": f"{n}" * 200} for n in range(400)}}
-    tools = tuple(Tool(f"tool_{n}", {"properties": {f"{m}": item for m in range(29)}}) for n in range(12))
+    item = {"type": "object", "properties": {f"key_{n}": {"const": f"{n}" * 2000} for n in range(60)}}
+    tools = tuple(Tool(f"tool_{n}", {"properties": {f"{m}": item for m in range(8)}}) for n in range(8))
     with pytest.raises(SchemaError, match="tools") as caught:
         GRAMMARS.build(replace(BASE, tools=tools, tool_choice=ToolChoice("auto")))
     assert caught.value.param.startswith("tools")
