@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.engine.adapter_folder import AdapterFolder
-from server.engine.engine import Engine
+from server.engine.engine import Engine, EngineSettings
 from server.engine.errors import AdapterError, InvalidRequestError
 from server.engine.model import Model
 from server.engine.types import GenerationRequest, Sampling
@@ -90,6 +90,26 @@ async def test_an_adapter_unloaded_while_it_is_used_serves_its_last_request(mode
             await say(engine, "one")
         assert await running == expected
         assert await say(engine) != expected
+
+
+async def test_an_adapter_unloaded_while_a_request_is_prepared_is_not_used_after_it_is_freed(
+    model: Model, loras: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(model, EngineSettings(threads=1, prefix_store=tmp_path))
+    engine.start()
+    await engine.load_adapter("one", loras[0])
+
+    assert engine._prefixes is not None
+
+    async def warm(*_: object) -> None:
+        monkeypatch.undo()
+        engine.unload_adapter("one")
+        await say(engine)  # a step: what is retired is freed
+
+    monkeypatch.setattr(engine._prefixes, "warm", warm)
+    with pytest.raises(InvalidRequestError, match="one"):
+        await engine.submit(GenerationRequest(engine.tokenize(TEXT), GREEDY, max_tokens=2, adapter="one"))
+    await engine.close()
 
 
 @pytest.mark.parametrize(

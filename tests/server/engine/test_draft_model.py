@@ -281,6 +281,16 @@ def test_a_model_that_speaks_otherwise_is_refused_with_the_reason(
     draft.close()
 
 
+@pytest.mark.parametrize("which", ["target", "draft"])
+def test_a_recurrent_model_is_refused_on_either_side(model: Model, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None that ships is one; what llama.cpp would say of it is set by hand."""
+    draft = Model(MODEL)
+    monkeypatch.setattr(model if which == "target" else draft, "can_share_prefixes", False)
+    with pytest.raises(ModelLoadError, match="is recurrent"):
+        Engine(model, EngineSettings(threads=1), draft)
+    draft.close()
+
+
 def test_control_tokens_that_one_model_speaks_are_no_difference() -> None:
     target, draft = Model(MODEL), Model(MODEL)
     names = sorted(draft.vocabulary.control_names)
