@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests explore format bench bench-grammars eval eval-promise clean
+.PHONY: serve test lint types floors tests clients explore format bench bench-grammars eval eval-promise clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -23,6 +23,11 @@ floors: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses auto $(ARGS)
+
+# Real clients against a real server: Agents SDK, pydantic-ai, instructor, LiteLLM, LangChain. They leave sockets open.
+clients: $(VENV)/.dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[clients]'
+	$(BIN)/pytest tests/clients -W default $(ARGS)
 
 # The laws on thousands of new random cases, where `make tests` always takes the same few hundred.
 explore: $(VENV)/.dev

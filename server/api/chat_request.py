@@ -180,6 +180,13 @@ def _check_known(name: str, known: set[str], param: str) -> None:
 
 def _response_format(body: ChatCompletionRequest) -> ResponseFormat:
     wanted = body.response_format
+    if body.grammar is not None:
+        if body.tools and body.tool_choice != "none":
+            raise invalid("A 'grammar' of your own can't be joined with 'tools'; send one of them.", "grammar")
+        return ResponseFormat("gbnf", gbnf=body.grammar)
+    if body.json_schema is not None:
+        _check_schema(body.json_schema, "json_schema")
+        return ResponseFormat("json_schema", body.json_schema, field="json_schema")
     if wanted is None:
         return ResponseFormat()
     if isinstance(wanted, SchemaFormat):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from server.api.custom_tools import CustomCalls
+from server.api.errors import invalid
 from server.api.services import Services
 from server.chat.conversation import Prepared
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
@@ -20,6 +21,7 @@ from server.chat.repetition import RepetitionFilter
 from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
+from server.engine.errors import InvalidGrammarError
 from server.engine.types import Finished, FinishReason, GenerationRequest, TokenLogprob, Usage
 
 logger = logging.getLogger("trammel.api")
@@ -204,7 +206,12 @@ async def start_completion(
     """Prepare and submit. Raises: SchemaError, TemplateError and all that `Engine.submit` raises."""
     prepared, tokens, opening = await asyncio.to_thread(_prepare, services, request)
     completion = Completion(services, request, prepared, model, adapter, streams=streams)
-    await completion.start(tokens, count, opening)
+    try:
+        await completion.start(tokens, count, opening)
+    except InvalidGrammarError as error:
+        if request.response_format.kind == "gbnf":  # all others are our own
+            raise invalid(str(error), "grammar", "invalid_grammar") from error
+        raise
     return completion
 
 

@@ -11,7 +11,7 @@ from server.api.errors import invalid
 from server.api.services import Services
 from server.api.text_wire import TextCompletionRequest
 from server.engine.engine import Generation
-from server.engine.errors import ContextLengthExceededError
+from server.engine.errors import ContextLengthExceededError, InvalidGrammarError
 from server.engine.types import Finished, GenerationRequest, TextDelta, TokenLogprob, Usage
 
 TextEvent = TextDelta | TokenLogprob | Finished
@@ -101,15 +101,19 @@ class TextCompletion:
         self.prompts = await asyncio.to_thread(lambda: [self._tokens(prompt) for prompt in self.request.prompts])
         request = self.request
         seed = request.seed
+        constraint = await asyncio.to_thread(request.constraint)
         try:
             for tokens in self.prompts:
-                base = self._generation_request(tokens)
+                base = replace(self._generation_request(tokens), constraint=constraint)
                 for number in range(request.candidates):
                     sampling = base.sampling if seed is None else replace(base.sampling, seed=(seed + number) % 2**64)
                     self._generations.append(await self.services.engine.submit(replace(base, sampling=sampling)))
         except ContextLengthExceededError as error:
             await self.cancel()
             raise invalid(str(error), "prompt", "context_length_exceeded") from error
+        except InvalidGrammarError as error:
+            await self.cancel()
+            raise invalid(str(error), "grammar", "invalid_grammar") from error
         except BaseException:
             await self.cancel()
             raise

@@ -4,13 +4,14 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from server.api.grammar_fields import GrammarFields
 from server.api.sampling_fields import SamplingFields, StreamFields
 
 _MOST_CHOICES = 128
 """OpenAI's bound of `n`; ours of all prompts' choices together."""
 
 
-class TextCompletionRequest(SamplingFields, StreamFields):
+class TextCompletionRequest(SamplingFields, StreamFields, GrammarFields):
     """Prompts to be continued: a text, texts, a token array, or token arrays."""
 
     model: str

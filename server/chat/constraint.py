@@ -67,6 +67,8 @@ class AnswerGrammars:
         return answer
 
     def _build(self, request: ChatRequest, thinks: ThinksAt) -> AnswerGrammar:
+        if request.response_format.kind == "gbnf":
+            return AnswerGrammar(Constraint(request.response_format.gbnf))
         fragments = {tool.name: _tool_fragment(tool, request, self._dialect) for tool in request.callable_tools}
         text = _format_fragment(request.response_format)
         reports = {name: fragment.report for name, fragment in fragments.items()}
@@ -123,7 +125,7 @@ def _format_fragment(wanted: ResponseFormat) -> Fragment | None:
     try:
         return grammars.compile_schema(wanted.schema, strict=wanted.strict, closed=True, openapi=True)
     except GrammarError as error:
-        raise SchemaError("response_format.json_schema.schema", error) from error
+        raise SchemaError(wanted.field, error) from error
 
 
 def _constraint(node: Node, trigger: str | None, param: str) -> Constraint:
@@ -141,5 +143,13 @@ def _key(request: ChatRequest, thinks: ThinksAt) -> str:
     schema = wanted.schema if isinstance(wanted.schema, bool) else dict(wanted.schema)
     choice = request.tool_choice
     return grammars.content_hash(
-        tools, choice.mode, choice.names, request.parallel_tool_calls, wanted.kind, schema, wanted.strict, thinks
+        tools,
+        choice.mode,
+        choice.names,
+        request.parallel_tool_calls,
+        wanted.kind,
+        schema,
+        wanted.strict,
+        wanted.gbnf,
+        thinks,
     )

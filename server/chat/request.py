@@ -24,9 +24,13 @@ class ToolChoice:
 class ResponseFormat:
     """What plain text must look like."""
 
-    kind: Literal["text", "json_object", "json_schema"] = "text"
+    kind: Literal["text", "json_object", "json_schema", "gbnf"] = "text"
     schema: Mapping[str, Any] | bool = True
     strict: bool = False
+    gbnf: str = ""
+    """A grammar of the client's own; it goes with no tools."""
+    field: str = "response_format.json_schema.schema"
+    """Where the request has the schema, for errors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
-from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
+from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from server.engine.errors import GenerationError, InvalidGrammarError
 from server.engine.token_set import TokenSet
@@ -90,7 +90,7 @@ class GrammarCache:
     def _compile(self, constraint: Constraint) -> LLMatcher:
         try:
             lark = constraint.lark if constraint.lark is not None else gbnf_to_lark(constraint.gbnf)
-        except (GbnfToLarkError, ValueError, IndexError) as error:
+        except Exception as error:  # for a rule that is used but not defined it raises a plain one
             raise InvalidGrammarError(f"The grammar can't be read as GBNF: {_first_line(str(error))}") from error
         matcher = LLMatcher(self._tokenizer, lark, log_level=0, limits=_LIMITS)
         if matcher.is_error():
