@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     template is broken; KeyFileError, ToolsError or DatabaseError, if keys, tools or the runs' database can't be read.
     """
     keys = key_ring(settings)
+    store = ResponseStore(settings.store, settings.store_limit)
     models = named_models(settings)
     name = next((name for name, path in models.items() if pooling_of(header_of(path)) is None), DEFAULT_MODEL.stem)
     home = load_services(name, models.pop(name, DEFAULT_MODEL), settings, settings.draft_model)
@@ -69,8 +70,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
-    store = ResponseStore(settings.store, settings.store_limit)
-
     runs = open_runs(settings, catalog)
 
     @asynccontextmanager

@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from server.store.engine import DatabaseError
+
 Json = dict[str, Any]
 
 _SCHEMA = """
@@ -48,14 +50,14 @@ class ResponseStore:
     def __init__(self, path: Path | None = None, limit: int = 10_000) -> None:
         """`path`: an SQLite file, made if need be; None keeps all in memory. `limit`: responses.
 
-        Raises: sqlite3.Error.
+        Raises: DatabaseError.
         """
         self._limit = limit
         self._lock = Lock()
-        self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._connection.executescript(_SCHEMA)
+        try:
+            self._connection = _open(path)
+        except sqlite3.Error as error:
+            raise DatabaseError(f"the store {path} can't be opened: {error}") from error
 
     def put(self, response: StoredResponse, owner: str = "") -> None:
         """Keep a response, and let the oldest go if there are too many."""
@@ -114,6 +116,15 @@ class ResponseStore:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    """Raises: sqlite3.Error."""
+    connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.executescript(_SCHEMA)
+    return connection
 
 
 def _text(value: Any) -> str:

@@ -312,6 +312,7 @@ def test_a_full_queue_answers_429_with_retry_after(start_server: Callable[..., S
         (("--model", "pyproject.toml"), "not a GGUF file"),
         (("--port", "70000"), "port"),
         (("--parallel", "0"), "parallel"),
+        (("--store", "/nowhere/store.sqlite"), "can't be opened"),
     ],
 )
 def test_a_server_that_cannot_start_says_why_in_one_line(flags: tuple[str, ...], word: str) -> None:

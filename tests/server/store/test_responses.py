@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.store.engine import DatabaseError
 from server.store.responses import ResponseStore, StoredResponse
 
 
@@ -56,3 +57,10 @@ def test_a_file_keeps_them(tmp_path: Path) -> None:
     first.put(stored("a"))
     first.close()
     assert ResponseStore(path).get("a") == stored("a")
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "responses.sqlite"
+    path.write_text("no database at all, " * 100)
+    with pytest.raises(DatabaseError, match="can't be opened"):
+        ResponseStore(path)
