@@ -15,7 +15,7 @@ from server.chat.dialect import GENERIC, Dialect
 from server.chat.history import History
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.named import named_dialects
-from server.chat.reasoning_probe import derive_reasoning
+from server.chat.reasoning_probe import derive_reasoning, derive_text_begin
 from server.chat.roles import roles_of
 from server.chat.template import ChatTemplate, TemplateError
 
@@ -47,7 +47,9 @@ def dialect_of(template: ChatTemplate) -> Dialect:
     """How the template's model calls tools. Never fails: what can't be held gets the generic dialect."""
     reasoning = derive_reasoning(template)
     for dialect in _candidates(template):
-        with_marks = replace(dialect, reasoning=dialect.reasoning or reasoning)
+        is_derived = dialect.origin == "derived"
+        begin = derive_text_begin(template, reasoning) if is_derived else dialect.text_begin
+        with_marks = replace(dialect, reasoning=dialect.reasoning or reasoning, text_begin=begin)
         if holds(template, with_marks):
             return with_marks
     return replace(GENERIC, reasoning=reasoning)
@@ -101,8 +103,13 @@ def _holds(template: ChatTemplate, dialect: Dialect, arguments: Mapping[str, Any
     )
 
 
+def history_for(template: ChatTemplate, dialect: Dialect) -> History:
+    """Fits messages to the template as to its dialect and its roles."""
+    return History(dialect, roles_of(template, History(dialect).variables(())))
+
+
 def render(template: ChatTemplate, dialect: Dialect, messages: Sequence[Message], tools: Sequence[Tool]) -> str:
     """The prompt's text. Raises: TemplateError."""
-    history = History(dialect, roles_of(template))
+    history = history_for(template, dialect)
     shown = history.rewrite(messages, tools)
     return template.render(shown, history.tools(tools), **history.variables(tools))

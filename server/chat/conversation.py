@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from server.chat.answer_form import CallsAt
-from server.chat.choosing import dialect_of
+from server.chat.choosing import dialect_of, history_for
 from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect
 from server.chat.free_parser import FreeParser
-from server.chat.history import History
 from server.chat.parser import AnswerParser
 from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
 from server.chat.request import ChatRequest
-from server.chat.roles import roles_of
 from server.chat.template import ChatTemplate
 from server.chat.text_schema import Schema
 from server.chat.thinking import ThinksAt, thinks_at
@@ -50,7 +48,7 @@ class Conversations:
         self.dialect: Dialect = dialect_of(template)
         self._names = _names_for(self.dialect, template, names)
         self._grammars = AnswerGrammars(self.dialect)
-        self._history = History(self.dialect, roles_of(template))
+        self._history = history_for(template, self.dialect)
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """May take milliseconds: call it off the event loop. Raises: SchemaError, TemplateError."""

@@ -51,7 +51,7 @@ class History:
 
     def variables(self, tools: Sequence[Tool]) -> dict[str, Any]:
         """What lists the tools, if the template looks for them under another name than `tools`."""
-        if not tools or self.dialect.tools_variable in ("", "tools"):
+        if self.dialect.tools_variable in ("", "tools"):
             return {}
         listed = json.dumps([tool.as_template_value()["function"] for tool in tools], ensure_ascii=False, indent=4)
         return {self.dialect.tools_variable: listed, "datetime": datetime.now(UTC).strftime("%b %d %Y")}

@@ -1,5 +1,7 @@
-"""Reads off a template how a model marks what it thinks, by rendering a thought."""
+"""Reads off a template what stands around a thought and before an answer, by rendering both."""
 
+import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,12 @@ from server.chat.template import ChatTemplate, TemplateError
 _CONTENT = "trammel probe content"
 _THOUGHT = "trammel probe thought"
 _USER = Message("user", "trammel probe question")
-_USUAL_MARKS = (Reasoning("<think>", "</think>"), Reasoning("[THINK]", "[/THINK]"))
+_USUAL_MARKS = (
+    Reasoning("<think>", "</think>"),
+    Reasoning("[THINK]", "[/THINK]"),
+    Reasoning("<|START_THINKING|>", "<|END_THINKING|>"),
+)
+_TAGS = re.compile(r"(?:<[^<>]+>)+")
 
 
 def derive_reasoning(template: ChatTemplate) -> Reasoning | None:
@@ -24,7 +31,11 @@ def derive_reasoning(template: ChatTemplate) -> Reasoning | None:
         if text.count(_THOUGHT) != 1 or _CONTENT not in text.split(_THOUGHT)[1]:
             continue
         before, rest = text.split(_THOUGHT)
-        marks = Reasoning(_last_tag(before), _first_tag(rest.split(_CONTENT)[0]))
+        between = rest.split(_CONTENT)[0].strip()
+        marks = Reasoning(_last_tag(before), _first_tag(between))
+        text_begin = derive_text_begin(template, marks)
+        if text_begin and between.endswith(text_begin) and between != text_begin:  # a new turn after the thought
+            marks = Reasoning(marks.begin, between.removesuffix(text_begin).strip())
         if (
             marks.begin
             and marks.end
@@ -32,6 +43,24 @@ def derive_reasoning(template: ChatTemplate) -> Reasoning | None:
         ):
             return marks
     return next((marks for marks in _USUAL_MARKS if marks.end in template.source), None)
+
+
+def derive_text_begin(template: ChatTemplate, reasoning: Reasoning | None) -> str:
+    """The marks between the generation prompt and an answer's text (Cohere's `<|START_TEXT|>`); mostly none."""
+    try:
+        begin = template.render([_USER])
+        plain = template.render([_USER, Message("assistant", _CONTENT)], add_generation_prompt=False)
+    except TemplateError:
+        return ""
+    if plain.count(_CONTENT) != 1:
+        return ""
+    common = os.path.commonprefix((begin, plain))  # noqa: RUF071 - of texts, not of paths
+    if common.rfind("<") > common.rfind(">"):
+        common = common[: common.rfind("<")]
+    between = plain[len(common) :].split(_CONTENT)[0]
+    if reasoning is not None:
+        between = between.rpartition(reasoning.end)[2]
+    return between.strip() if _TAGS.fullmatch(between.strip()) else ""
 
 
 @dataclass(frozen=True)

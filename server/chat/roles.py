@@ -1,6 +1,8 @@
 """What a template makes of the roles of messages: many drop or refuse some of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from server.chat.messages import Message, Role
 from server.chat.template import ChatTemplate, TemplateError
@@ -22,11 +24,12 @@ class Roles:
 ALL_ROLES = Roles()
 
 
-def roles_of(template: ChatTemplate) -> Roles:
+def roles_of(template: ChatTemplate, variables: Mapping[str, Any]) -> Roles:
+    """`variables`: what the template can't do without."""
     return Roles(
-        _shows(template, Message("developer", _TEXT), _USER),
-        _shows(template, Message("system", _TEXT), _USER),
-        _shows(template, _USER, Message("user", _TEXT)),
+        _shows(template, variables, Message("developer", _TEXT), _USER),
+        _shows(template, variables, Message("system", _TEXT), _USER),
+        _shows(template, variables, _USER, Message("user", _TEXT)),
     )
 
 
@@ -54,8 +57,8 @@ def _joined(messages: list[Message]) -> list[Message]:
     return joined
 
 
-def _shows(template: ChatTemplate, *messages: Message) -> bool:
+def _shows(template: ChatTemplate, variables: Mapping[str, Any], *messages: Message) -> bool:
     try:
-        return _TEXT in template.render(messages)
+        return _TEXT in template.render(messages, **variables)
     except TemplateError:
         return False

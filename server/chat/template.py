@@ -121,13 +121,17 @@ class ChatTemplate:
                 [tool.as_template_value() for tool in tools],
                 variables,
             )
-            text = self._template.render(
-                messages=said,
-                tools=listed or None,
-                add_generation_prompt=add_generation_prompt,
-                **self._constants,
-                **handed,
-            )
+            values = {"messages": said, "add_generation_prompt": add_generation_prompt, **self._constants, **handed}
+            text = self._render(listed, values)
         except Exception as error:  # a template is foreign code: whatever it raises is its refusal
             raise TemplateError(f"the model's chat template refuses this conversation: {error}") from error
         return shield.cut(text)
+
+    def _render(self, tools: list[Any], values: dict[str, Any]) -> str:
+        """Without tools, `tools` is None as at Hugging Face; some templates count on a list all the same."""
+        try:
+            return self._template.render(tools=tools or None, **values)
+        except TypeError:
+            if tools:
+                raise
+            return self._template.render(tools=[], **values)

@@ -5,8 +5,10 @@ import pytest
 from grammars import Spacing
 from server.chat.arguments import JsonArguments
 from server.chat.choosing import dialect_of as derive
-from server.chat.dialect import GENERIC, Hole
+from server.chat.conversation import Conversations
+from server.chat.dialect import GENERIC, Hole, Reasoning
 from server.chat.messages import Message, ToolCall
+from server.chat.request import ChatRequest
 from server.chat.template import ChatTemplate
 
 from .templates import HERMES, OURS, TOOLLESS
@@ -47,3 +49,45 @@ def test_a_form_with_ids_in_its_calls_is_not_taken_for_one_with_a_constant() -> 
     source = OURS.source.replace("+ '}</tool_call>'", "+ ',\"id\":\"' + call.id + '\"}</tool_call>'")
     assert source != OURS.source
     assert derive(ChatTemplate(source)).suffix == (',"id":"', Hole.ID, '"}</tool_call>')
+
+
+FRAMED = """
+{%- for tool in tools or [] %}{{- tool | tojson }}{%- endfor %}
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {%- if message.reasoning_content %}{{- '<|turn|>model<|think|>' + message.reasoning_content + '<|end|>' }}{%- endif %}
+        {{- '<|turn|>model' }}
+        {%- if message.tool_calls %}{{- '<|calls|>' }}{%- else %}{{- '<|text|>' + message.content }}{%- endif %}
+        {%- for call in message.tool_calls %}
+            {{- '<|name|>' + call.function.name + '<|args|>' + call.function.arguments | tojson + '<|done|>' }}
+        {%- endfor %}
+        {{- '<|end|>' }}
+    {%- else %}{{- '<|turn|>' + message.role + '<|text|>' + message.content + '<|end|>' }}{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|turn|>model' }}{%- endif %}
+"""
+
+
+def test_what_stands_before_a_text_and_behind_a_thought_is_read_off() -> None:
+    dialect = derive(ChatTemplate(FRAMED))
+    assert (dialect.origin, dialect.trigger, dialect.text_begin) == ("derived", "<|calls|>", "<|text|>")
+    assert dialect.reasoning == Reasoning("<|think|>", "<|end|><|turn|>model")
+
+
+def test_a_template_that_counts_on_a_list_of_tools_gets_an_empty_one() -> None:
+    assert ChatTemplate("{% for tool in tools %}{% endfor %}ok").render([Message("user", "q")]) == "ok"
+
+
+def test_roles_that_a_template_refuses_are_said_by_one_it_knows() -> None:
+    refusing = (
+        "{% for m in messages %}{% if m.role == 'system' or (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('no') }}{% endif %}{{ m.role }}:{{ m.content }};{% endfor %}"
+    )
+    held = Conversations(ChatTemplate(refusing))
+    messages = (
+        Message("developer", "Be brief."),
+        Message("user", "q"),
+        Message("assistant", "a"),
+        Message("user", "r"),
+    )
+    assert held.prompt(ChatRequest(messages)).text == "user:Be brief.\n\nq;assistant:a;user:r;"
