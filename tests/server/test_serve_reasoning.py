@@ -85,3 +85,19 @@ def test_an_unknown_effort_is_refused_by_name(server: ServerProcess) -> None:
     response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "reasoning_effort"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_of_a_reasoning_model_are_whole(server: ServerProcess, stream: bool) -> None:
+    body = {
+        "model": "thinker",
+        "input": "Hello!",
+        "reasoning": {"effort": "high"},
+        "max_output_tokens": 30,
+        "temperature": 0,
+        "stream": stream,
+    }
+    response = httpx.post(f"{server.url}/v1/responses", json=body, timeout=60)
+    assert response.status_code == 200, response.text
+    assert "failed" not in response.text
+    assert "</think>" not in response.text

@@ -226,8 +226,8 @@ def test_a_prompt_shows_tools_calls_and_results(case: str, calls: list[tuple[str
 @pytest.mark.parametrize("case", CASES)
 def test_a_prompt_writes_calls_as_the_dialect_does(case: str) -> None:
     held = conversations(case)
-    if held.dialect.origin == "named" and held.dialect.shows_calls:
-        pytest.skip("the template of a named dialect may spell calls in another way")
+    if held.dialect.name in ("harmony", "atem"):
+        pytest.skip("the template spells calls in the other way that the format allows")
     calls = [
         ("get", {"text": "x", "note": None, "count": 3, "share": 0.5, "is_so": True}),
         ("get_more", {"note": "y", "list": ["a", "b"], "object": {"key": "it's", "inner": {"n": None}}}),
