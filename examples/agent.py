@@ -1,4 +1,4 @@
-"""The server runs the tools: question, call, result and answer through both doors, and an approval through a third.
+"""The server runs the tools: question, call, result and answer through two doors, and an approval through a third.
 
 Start the server with these very tools: .venv/bin/trammel serve --tools examples/agent_tools.py
 The SDK comes with: .venv/bin/pip install 'openai>=3,<4'
@@ -35,6 +35,20 @@ def main() -> None:
         extra_body={"trammel": {"run_tools": True, "tools": ["get_weather"], "max_steps": 4}},
     )
     show(answer.model_dump()["trammel"])
+
+    print("response:")
+    response = client.responses.create(
+        model=MODEL,
+        input=QUESTION,
+        tool_choice="required",
+        max_output_tokens=60,
+        max_tool_calls=3,
+        tools=[{"type": "mcp", "server_label": "trammel", "allowed_tools": ["get_weather"]}],
+    )
+    for item in response.output:
+        if item.type == "mcp_call":
+            print(f"  {item.name}({item.arguments}) gave {item.output}")
+    print(f"  {response.status}: {response.output_text!r}")
 
     print("a run whose call a person must approve:")
     body = {

@@ -116,6 +116,16 @@ class ResponseEvents:
                 yield from self._finish("incomplete" if reason == "length" else "completed")
                 self.response["usage"] = usage_object(usage)
 
+    def whole(self, item: Json, *between: Json, begun: Json | None = None) -> Iterator[Json]:
+        """An item that comes all at once: added (as `begun`), its own events `between`, done."""
+        yield from self._close("completed")
+        yield self._item_event("added", begun or item)
+        for event in between:
+            yield self._event(event["type"], item_id=item["id"], output_index=self._place, **_without_type(event))
+        yield self._item_event("done", item)
+        self.response["output"].append(item)
+        self._place += 1
+
     def end(self) -> Iterator[Json]:
         """The last event: the whole response."""
         yield self._event(f"response.{self.response['status']}", response=self._snapshot())
@@ -218,6 +228,10 @@ class ResponseEvents:
 
     def _snapshot(self) -> Json:
         return {**self.response, "output": list(self.response["output"])}
+
+
+def _without_type(event: Json) -> Json:
+    return {key: value for key, value in event.items() if key != "type"}
 
 
 def new_response_id() -> str:

@@ -4,6 +4,7 @@ An item is a message, a call, a call's output, or reasoning. A turn of the assis
 text and its calls); a chat message holds them all.
 """
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,7 +20,12 @@ _PREFIXES = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp",
+    "mcp_approval_response": "mcprr",
 }
+_OF_THE_LOOP = ("mcp_list_tools", "mcp_approval_request", "mcp_approval_response")
+"""Items that say how a run went, and nothing to the model."""
 
 
 def new_item_id(kind: str) -> str:
@@ -76,6 +82,12 @@ def as_chat_messages(items: Iterable[Json]) -> list[Json]:
                 output = item["output"]
                 text = output if isinstance(output, str) else "".join(part["text"] for part in output)
                 messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": text})
+            case "mcp_call":
+                function = {"name": item["name"], "arguments": item["arguments"]}
+                call = {"id": item["id"], "type": "function", "function": function}
+                _callers_message(messages).setdefault("tool_calls", []).append(call)
+                text = item.get("output") or json.dumps(item.get("error"))
+                messages.append({"role": "tool", "tool_call_id": item["id"], "content": text})
     return messages
 
 
@@ -104,6 +116,17 @@ def _read(item: Json, param: str) -> Json:
             return _item(kind, item, "call_id", "output")
         case "reasoning":
             return {"type": kind, "id": item.get("id") or new_item_id(kind), "summary": item.get("summary") or []}
+        case "mcp_call":
+            _texts(item, param, "id", "name", "arguments")
+            return item
+        case "mcp_approval_response":
+            _texts(item, param, "approval_request_id")
+            if not isinstance(item.get("approve"), bool):
+                raise invalid(f"Missing required parameter: '{param}.approve' (true or false).", f"{param}.approve")
+            return {"id": new_item_id(kind), **item}
+        case _ if kind in _OF_THE_LOOP:
+            _texts(item, param, "id")
+            return item
         case "item_reference":
             _texts(item, param, "id")
             return {"type": kind, "id": item["id"]}

@@ -5,7 +5,7 @@ Shapes: https://platform.openai.com/docs/api-reference/responses/object.
 
 from typing import Any, Literal
 
-from server.api.response_wire import CustomToolIn, FunctionToolIn, ResponseRequest
+from server.api.response_wire import CustomToolIn, FunctionToolIn, ResponseRequest, ServerToolsIn
 from server.engine.types import Sampling, TokenLogprob, Usage
 from server.engine.vocabulary import Vocabulary
 
@@ -113,9 +113,11 @@ def _described(given: Any) -> bool:
     return getattr(given.format, "description", None) is not None
 
 
-def _tool(tool: FunctionToolIn | CustomToolIn) -> Json:
+def _tool(tool: FunctionToolIn | CustomToolIn | ServerToolsIn) -> Json:
     if isinstance(tool, FunctionToolIn):
         return tool.model_dump()
+    if isinstance(tool, ServerToolsIn):
+        return tool.model_dump(exclude_none=True)
     return {"format": {"type": "text"}, **tool.model_dump(exclude_none=True)}
 
 

@@ -14,6 +14,7 @@ from server.api.response_wire import (
     NamedTool,
     ResponseRequest,
     SchemaTextFormat,
+    ServerToolsIn,
 )
 from server.api.sampling_fields import SamplingFields
 from server.api.wire import ChatCompletionRequest
@@ -31,7 +32,7 @@ def as_chat_completion(body: ResponseRequest, items: list[Json]) -> ChatCompleti
     fields: Json = {
         "model": body.model,
         "messages": messages,
-        "tools": [_tool(tool) for tool in body.tools] if body.tools else None,
+        "tools": [_tool(tool) for tool in body.tools or () if not isinstance(tool, ServerToolsIn)] or None,
         "tool_choice": _tool_choice(body),
         "parallel_tool_calls": body.parallel_tool_calls,
         "response_format": _response_format(body),

@@ -10,6 +10,7 @@ from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.errors import ApiError, invalid
+from server.api.response_agent import answer_with_server_tools, decides
 from server.api.response_request import as_chat_completion, as_response_error
 from server.api.response_run import ResponseRun, ResponseWriter, gather_items, listed
 from server.api.response_wire import ResponseRequest
@@ -43,6 +44,8 @@ async def create_response(
     body: ResponseRequest, request: Request, catalog: TheCatalog, store: TheStore, owner: TheOwner
 ) -> Response:
     """Answer a conversation's items: with a message, or with calls of the given functions."""
+    if body.server_tools is not None or decides(body):
+        return await answer_with_server_tools(body, request.app.state.runs, catalog, store, owner)
     async with catalog.lend(body.model, Services) as services:
         run = await ResponseRun.start(services, body, store, owner)
     headers = widened_header(run.widened)

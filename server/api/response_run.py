@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
@@ -93,10 +93,16 @@ class ResponseRun:
         return run
 
 
+class Telling(Protocol):
+    """What tells a response's events."""
+
+    progress: ResponseEvents
+
+
 class ResponseWriter:
     """The events of a streamed response; there is no `[DONE]`."""
 
-    def __init__(self, run: ResponseRun) -> None:
+    def __init__(self, run: Telling) -> None:
         self._run = run
 
     def begin(self) -> Iterable[str]:

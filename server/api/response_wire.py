@@ -35,7 +35,7 @@ def _format_kind(value: Any) -> str:
 
 def _tool_kind(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return "Custom" if kind == "custom" else "Function"
+    return {"custom": "Custom", "mcp": "Server"}.get(str(kind), "Function")
 
 
 class FunctionToolIn(Wire):
@@ -64,6 +64,37 @@ class CustomToolIn(Wire):
         ]
         | None
     ) = None
+
+
+class ToolFilter(Wire):
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+
+class ApprovalFilter(Wire):
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+
+class ServerToolsIn(Wire):
+    """The server's own tools, as OpenAI names those that the client does not run."""
+
+    type: Literal["mcp"]
+    server_label: Literal["trammel"]
+    allowed_tools: list[str] | ToolFilter | None = None
+    require_approval: Literal["always", "never"] | ApprovalFilter | None = None
+    """More than the operator asks for; never less."""
+    server_description: str | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        """None: all."""
+        allowed = self.allowed_tools
+        return allowed.tool_names if isinstance(allowed, ToolFilter) else allowed
+
+    @property
+    def is_read_only(self) -> bool:
+        return isinstance(self.allowed_tools, ToolFilter) and bool(self.allowed_tools.read_only)
 
 
 class NamedTool(Wire):
@@ -107,7 +138,10 @@ class ReasoningIn(Wire):
 
 
 ResponseTool = Annotated[
-    Annotated[FunctionToolIn, Tag("Function")] | Annotated[CustomToolIn, Tag("Custom")], Discriminator(_tool_kind)
+    Annotated[FunctionToolIn, Tag("Function")]
+    | Annotated[CustomToolIn, Tag("Custom")]
+    | Annotated[ServerToolsIn, Tag("Server")],
+    Discriminator(_tool_kind),
 ]
 
 
@@ -151,9 +185,14 @@ class ResponseRequest(SamplingFields):
     def _functions_only(cls, tools: Any) -> Any:
         for tool in tools if isinstance(tools, list) else ():
             kind = tool.get("type") if isinstance(tool, dict) else None
-            if isinstance(kind, str) and kind not in ("function", "custom"):
+            if isinstance(kind, str) and kind not in ("function", "custom", "mcp"):
                 raise ValueError(f"this server has no tool of the type {kind!r}; it calls functions that you run")
         return tools
+
+    @property
+    def server_tools(self) -> ServerToolsIn | None:
+        """The server's own, if they are wanted."""
+        return next((tool for tool in self.tools or () if isinstance(tool, ServerToolsIn)), None)
 
     @field_validator("background", "conversation", "prompt")
     @classmethod

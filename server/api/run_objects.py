@@ -24,7 +24,7 @@ def run_object(run: Run, created: float) -> Json:
         "steps": [_step(call) for call in state.calls.values()],
         "approvals": [approval_object(call) for call in state.approvals],
         "client_calls": [_client_call(call.id, call.name, call.arguments) for call in state.handed_over],
-        "question": _question(state),
+        "question": question_of(state),
         "usage": usage_of(state),
     }
 
@@ -74,7 +74,7 @@ def chat_message(state: RunState) -> tuple[Json, str]:
     if state.handed_over:
         message["tool_calls"] = [_client_call(call.id, call.name, call.arguments) for call in state.handed_over]
         return message, "tool_calls"
-    if (question := _question(state)) is not None:
+    if (question := question_of(state)) is not None:
         message["content"] = question["question"]
     message["content"] = message["content"] or ""
     return message, "length" if state.ended and state.ended.status == "incomplete" else "stop"
@@ -121,7 +121,8 @@ def _client_call(id_: str, name: str, arguments: str) -> Json:
     return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _question(state: RunState) -> Json | None:
+def question_of(state: RunState) -> Json | None:
+    """What the model wants to know of the user."""
     call = state.question
     if call is None:
         return None

@@ -1,0 +1,208 @@
+"""Responses whose tools the server runs: a run of the loop told as OpenAI's items of server-side tools.
+
+`{"type": "mcp", "server_label": "trammel"}` among the tools asks for it. A response ends when the run rests; the next
+one, with `mcp_approval_response` items, a function's output or the user's answer, goes on with the same run.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from fastapi.responses import JSONResponse, Response
+
+from server.agent.events import Spoke
+from server.agent.run import Run
+from server.agent.runs import Runs
+from server.api.catalog import Catalog
+from server.api.completion import ChoiceFinished
+from server.api.errors import ApiError, invalid
+from server.api.response_events import ResponseEvents, new_response_id
+from server.api.response_objects import Json, response_object
+from server.api.response_request import as_chat_completion, as_response_error
+from server.api.response_run import ResponseWriter, gather_items
+from server.api.response_steps import list_item, parts_of_request, tell_step
+from server.api.response_wire import ApprovalFilter, ResponseRequest, ServerToolsIn
+from server.api.run_request import read_run_request
+from server.api.run_routes import found, refusals
+from server.api.services import Services
+from server.api.stream import AnswerStream
+from server.api.wire import ChatCompletionRequest, TrammelOptions
+from server.engine.types import Usage
+from server.store.responses import ResponseStore, StoredResponse
+
+_DECISION = "mcp_approval_response"
+
+
+def decides(body: ResponseRequest) -> bool:
+    """Whether the input answers a request for approval, which is a run's matter even if no tools are named again."""
+    return isinstance(body.input, list) and any(item.get("type") == _DECISION for item in body.input)
+
+
+async def answer_with_server_tools(
+    body: ResponseRequest, runs: Runs, catalog: Catalog, store: ResponseStore, owner: str
+) -> Response:
+    """Start a run or go on with one, and answer when it rests. Raises: ApiError."""
+    earlier, new = await asyncio.to_thread(gather_items, body, store, owner)
+    source = _Source(body, runs, catalog, store, owner)
+    run = await _waiting_run(source, new)
+    after = -1
+    if run is None:
+        run = await _start(source, [*earlier, *new])
+    else:
+        after = run.state.length - 1
+        await _go_on(runs, run, new)
+    async with catalog.lend(body.model, Services) as services:
+        response = AgentResponse(source, services, run, after, tuple(new))
+    if all(item["type"] != "mcp_list_tools" for item in earlier) and body.server_tools is not None:
+        response.lists = list_item(runs.loop.tools, run.state.started.tools)
+    if body.stream:
+        return AnswerStream(response, ResponseWriter(response), {})
+    return JSONResponse(await response.whole())
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a response comes from."""
+
+    body: ResponseRequest
+    runs: Runs
+    catalog: Catalog
+    store: ResponseStore
+    owner: str
+
+
+class AgentResponse:
+    """A run from one rest to the next."""
+
+    choices = 1
+
+    def __init__(self, source: _Source, services: Services, run: Run, after: int, new: tuple[Json, ...]) -> None:
+        self.services = services
+        self.lists: Json | None = None
+        """The item that lists the tools; None if the conversation has one."""
+        self._source = source
+        self._run = run
+        self._after = after
+        self._new = new
+        defaults = services.engine.model.sampling_defaults
+        body = response_object(source.body, new_response_id(), int(time.time()), defaults)
+        self.progress = ResponseEvents(body | {"trammel": {"run": run.id}}, None)
+
+    async def events(self, choice: int) -> AsyncIterator[Json]:  # noqa: ARG002 - there is one
+        """The response's events; it is stored before the last. Raises: ApiError, if the run fails."""
+        progress, state = self.progress, self._run.state
+        spoken: list[Spoke] = []
+        for told in progress.begin():
+            yield told
+        if self.lists is not None:
+            kinds = ({"type": f"response.mcp_list_tools.{what}"} for what in ("in_progress", "completed"))
+            for told in progress.whole(self.lists, *kinds, begun=self.lists | {"tools": []}):
+                yield told
+        async for _, _, event in self._source.runs.watch_to_rest(self._run, self._after):
+            spoken += [event] if isinstance(event, Spoke) else []
+            for told in tell_step(progress, self._run, event):
+                yield told
+        if state.ended is not None and state.ended.status == "failed":
+            raise ApiError(500, f"The run {self._run.id} failed: {state.ended.error}", code="run_failed")
+        is_cut = state.ended is not None and state.ended.status == "incomplete"
+        for told in progress.feed(ChoiceFinished("length" if is_cut else "stop", _usage(spoken))):
+            yield told
+        progress.response["trammel"] |= {"status": self._run.status, "cap": state.ended.cap if state.ended else None}
+        await self._keep()
+        for told in progress.end():
+            yield told
+
+    async def whole(self) -> Json:
+        """The response, when the run rests. Raises: ApiError."""
+        async for _ in self.events(0):
+            pass
+        return self.progress.response
+
+    async def cancel(self) -> None:
+        """A run outlives its connection; `/v1/runs` can cancel it."""
+
+    async def _keep(self) -> None:
+        body = self._source.body
+        if body.is_stored:
+            stored = StoredResponse(self.progress.response, self._new, body.previous_response_id)
+            await asyncio.to_thread(self._source.store.put, stored, self._source.owner)
+
+
+async def _start(source: _Source, items: list[Json]) -> Run:
+    try:
+        chat = await asyncio.to_thread(as_chat_completion, source.body, items)
+        chat = chat.model_copy(update={"trammel": _options(source)})
+        started = await read_run_request(_written_out(chat), source.runs, source.catalog, source.owner)
+    except Exception as error:
+        raise as_response_error(error) from error
+    return await source.runs.start(started, source.owner)
+
+
+def _written_out(chat: ChatCompletionRequest) -> ChatCompletionRequest:
+    """As if it had come over the wire, with the fields that say something only: a run keeps them."""
+    return ChatCompletionRequest.model_validate(chat.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _options(source: _Source) -> TrammelOptions:
+    wanted = source.body.server_tools
+    if wanted is None:
+        raise invalid("No run waits for this approval.", "input")
+    names = list(source.runs.loop.tools) if wanted.names is None else wanted.names
+    return TrammelOptions(
+        run_tools=True,
+        tools=names,
+        read_only=wanted.is_read_only,
+        approve=_to_approve(wanted, names),
+        max_calls=source.body.max_tool_calls,
+    )
+
+
+def _to_approve(wanted: ServerToolsIn, names: list[str]) -> list[str]:
+    approval = wanted.require_approval
+    if isinstance(approval, ApprovalFilter):
+        return (approval.always.tool_names or []) if approval.always else []
+    return names if approval == "always" else []
+
+
+async def _waiting_run(source: _Source, new: list[Json]) -> Run | None:
+    """The run that this request goes on with: the one an approval names, or the one the previous response left."""
+    for index, item in enumerate(new):
+        if item["type"] == _DECISION:
+            parts = parts_of_request(item["approval_request_id"])
+            if parts is None:
+                raise invalid("There is no such request for approval.", f"input[{index}].approval_request_id")
+            return await found(source.runs, parts[0], source.owner)
+    previous = source.body.previous_response_id
+    stored = await asyncio.to_thread(source.store.get, previous, source.owner) if previous else None
+    if stored is None or "trammel" not in stored.body:
+        return None
+    run = await source.runs.find(stored.body["trammel"]["run"], source.owner)
+    return run if run is not None and run.status in ("waiting_for_client", "waiting_for_user") else None
+
+
+async def _go_on(runs: Runs, run: Run, new: list[Json]) -> None:
+    results: dict[str, str] = {}
+    decisions: dict[str, bool] = {}
+    for item in new:
+        match item["type"]:
+            case "mcp_approval_response":
+                _, approval = parts_of_request(item["approval_request_id"]) or ("", "")
+                decisions[approval] = item["approve"]
+            case "function_call_output":
+                output = item["output"]
+                results[item["call_id"]] = output if isinstance(output, str) else "".join(p["text"] for p in output)
+            case "message" if item["role"] == "user" and run.state.question is not None:
+                results[run.state.question.call.id] = "".join(str(part.get("text", "")) for part in item["content"])
+    with refusals():
+        for approval, approved in decisions.items():
+            await runs.decide(run, approval, approved=approved)
+        if results:
+            await runs.receive(run, results)
+
+
+def _usage(spoken: list[Spoke]) -> Usage:
+    def total(name: str) -> int:
+        return sum(getattr(one, name) for one in spoken)
+
+    return Usage(total("prompt_tokens"), total("completion_tokens"), total("cached_tokens"), 0)

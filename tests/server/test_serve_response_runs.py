@@ -1,0 +1,135 @@
+"""`/v1/responses` whose tools the server runs, with OpenAI's client: items, events, approvals, client's functions."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.conftest import running_server
+
+from .test_serve_runs import TOOLS
+
+MODEL = "trammel-tiny"
+LOOK: Any = {
+    "type": "function", "name": "look", "strict": False,
+    "parameters": {"type": "object", "properties": {"at": {"enum": ["sky"]}}, "additionalProperties": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
+    tally = tmp_path_factory.mktemp("responses") / "tally"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENT_TALLY", str(tally))
+        tally.write_text("")
+        with running_server("--tools", TOOLS) as server:
+            yield openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+
+
+def tally() -> str:
+    return Path(os.environ["AGENT_TALLY"]).read_text()
+
+
+def ask(client: openai.OpenAI, *names: str, **fields: Any) -> Any:
+    server_tools = {"type": "mcp", "server_label": "trammel", "allowed_tools": list(names)}
+    given = {
+        "model": MODEL, "input": "What is the weather in Paris?", "tools": [server_tools], "tool_choice": "required",
+        "parallel_tool_calls": False, "max_output_tokens": 40, "max_tool_calls": 2, **fields,
+    }  # fmt: skip
+    given["tools"] = [server_tools, *fields.get("tools", [])]
+    return client.responses.create(**given)
+
+
+def kinds(response: Any) -> list[str]:
+    return [item.type for item in response.output]
+
+
+def test_a_call_is_listed_made_and_answered(client: openai.OpenAI) -> None:
+    response = ask(client, "get_weather")
+    listed, call, *_ = response.output
+    assert (listed.type, [tool.name for tool in listed.tools]) == ("mcp_list_tools", ["get_weather"])
+    assert (call.type, call.name, call.server_label, call.status) == ("mcp_call", "get_weather", "trammel", "completed")
+    assert json.loads(call.output)["data"] == "clear"
+    assert response.status in ("completed", "incomplete")
+    assert response.usage.total_tokens > 0
+    assert client.responses.retrieve(response.id).output == response.output
+
+
+def test_the_next_question_knows_the_calls_and_lists_no_tools_again(client: openai.OpenAI) -> None:
+    first = ask(client, "get_weather", max_tool_calls=1)
+    second = ask(client, "get_weather", previous_response_id=first.id, input="And in Oslo?")
+    assert "mcp_list_tools" not in kinds(second)
+    assert "mcp_call" in kinds(second)
+
+
+def test_a_stream_has_the_events_of_every_item(client: openai.OpenAI) -> None:
+    events = list(ask(client, "get_weather", stream=True))
+    names = [event.type for event in events]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert names[:2] == ["response.created", "response.in_progress"]
+    assert names[-1] in ("response.completed", "response.incomplete")
+    begin = names.index("response.mcp_call.in_progress")
+    assert names[begin - 1 : begin + 5] == [
+        "response.output_item.added", "response.mcp_call.in_progress", "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done", "response.mcp_call.completed", "response.output_item.done",
+    ]  # fmt: skip
+    assert names.index("response.mcp_list_tools.completed") < begin
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    assert done == events[-1].response.output
+
+
+def test_a_request_for_approval_is_answered_by_the_next_response(client: openai.OpenAI) -> None:
+    first = ask(client, "delete_note", input="Delete Paris")
+    (request,) = [item for item in first.output if item.type == "mcp_approval_request"]
+    assert request.name == "delete_note"
+    assert "delete_note" not in tally()
+    said: Any = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}]
+    second = ask(client, "delete_note", input=said, previous_response_id=first.id)
+    (call, *_) = [item for item in second.output if item.type == "mcp_call"]
+    assert call.approval_request_id == request.id
+    assert call.status == "completed"
+    assert tally().count("delete_note") == 1
+    with pytest.raises(openai.ConflictError, match="no such approval"):
+        ask(client, "delete_note", input=said, previous_response_id=first.id)
+
+
+def test_a_denied_call_is_not_made(client: openai.OpenAI) -> None:
+    before = tally()
+    first = ask(client, "add_note", "get_weather", tool_choice="required", **approving("always"))
+    (request,) = [item for item in first.output if item.type == "mcp_approval_request"]
+    said: Any = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": False}]
+    second = client.responses.create(model=MODEL, input=said, previous_response_id=first.id)
+    assert "mcp_call" not in kinds(second)[:1]
+    assert tally() == before
+
+
+def approving(how: str) -> dict[str, Any]:
+    """OpenAI's `require_approval` can ask for more than the operator does."""
+    return {"extra_body": {"tools": [{"type": "mcp", "server_label": "trammel", "require_approval": how}]}}
+
+
+def test_the_clients_function_is_handed_over_and_the_run_goes_on(client: openai.OpenAI) -> None:
+    named: Any = {"type": "function", "name": "look"}
+    first = ask(client, "get_weather", tools=[LOOK], tool_choice=named)
+    (call,) = [item for item in first.output if item.type == "function_call"]
+    output: Any = [{"type": "function_call_output", "call_id": call.call_id, "output": "blue"}]
+    second = ask(client, "get_weather", tools=[LOOK], input=output, previous_response_id=first.id)
+    assert second.model_dump()["trammel"]["run"] == first.model_dump()["trammel"]["run"]
+
+
+def test_what_makes_no_sense_is_refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="no tool 'nope'"):
+        ask(client, "nope")
+    url = str(client.base_url)
+    elsewhere = {"type": "mcp", "server_label": "other", "server_url": "https://example.com"}
+    body = {"model": MODEL, "input": "Hi", "tools": [elsewhere]}
+    assert httpx.post(f"{url}responses", json=body).json()["error"]["param"] == "tools[0].server_label"
+    unknown = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1_2", "approve": True}
+    assert httpx.post(f"{url}responses", json={"model": MODEL, "input": [unknown]}).status_code == 404
+    bad = unknown | {"approval_request_id": "x"}
+    assert httpx.post(f"{url}responses", json={"model": MODEL, "input": [bad]}).status_code == 400
