@@ -1,7 +1,7 @@
 """One run in memory: its state, and the only way to change it, which is to store an event first."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from server.agent.events import Event, write_event
@@ -24,7 +24,16 @@ class OverError(Exception):
 class Run:
     """Events are applied in the order they are stored, by whomever they come from."""
 
-    def __init__(self, id_: str, owner: str, state: RunState, journal: Journal, tools: Mapping[str, ToolDefinition]):
+    def __init__(
+        self,
+        id_: str,
+        owner: str,
+        state: RunState,
+        journal: Journal,
+        tools: Mapping[str, ToolDefinition],
+        observe: Callable[[Event, RunState], None] | None = None,
+    ) -> None:
+        """`observe`: told of every event once it is stored and applied."""
         self.id = id_
         self.owner = owner
         self.state = state
@@ -35,6 +44,7 @@ class Run:
         self.is_resting = False
         self._journal = journal
         self._tools = tools
+        self._observe = observe
 
     @property
     def status(self) -> str:
@@ -76,6 +86,8 @@ class Run:
         ahead = _status_after(event)
         await asyncio.to_thread(self._journal.append, self.id, self.state.length, write_event(event), ahead)
         self.state.apply(event, self._tools)
+        if self._observe is not None:
+            self._observe(event, self.state)
         async with self.changed:
             self.changed.notify_all()
 

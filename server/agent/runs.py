@@ -14,6 +14,7 @@ from server.agent.loop import Loop, denial
 from server.agent.run import OverError, Run
 from server.agent.speaker import UnavailableError
 from server.agent.state import RunState
+from server.agent.tally import Tally
 from server.store.runs import ConflictError, RunRow, RunStore
 
 logger = logging.getLogger("trammel.agent")
@@ -33,15 +34,21 @@ class Runs:
     def __init__(self, store: RunStore, loop: Loop) -> None:
         self.store = store
         self.loop = loop
+        self.tally = Tally()
         self._live: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._drivers: dict[str, asyncio.Task[None]] = {}
         self._finding = asyncio.Lock()
+
+    @property
+    def waiting_approvals(self) -> int:
+        """Calls that wait for a person."""
+        return sum(len(run.state.approvals) for run in self._live.values() if run.state.ended is None)
 
     async def start(self, started: Started, owner: str = "") -> Run:
         """A new run, stored and under way."""
         id_ = f"run_{uuid.uuid4().hex}"
         await asyncio.to_thread(self.store.create, id_, owner, write_event(started))
-        run = Run(id_, owner, RunState.of([started], self.loop.tools), self.store, self.loop.tools)
+        run = Run(id_, owner, RunState.of([started], self.loop.tools), self.store, self.loop.tools, self.tally.note)
         self._live[id_] = run
         self._drive(run)
         return run
@@ -143,7 +150,7 @@ class Runs:
     async def _load(self, row: RunRow) -> Run:
         events = await asyncio.to_thread(self.store.events, row.id)
         state = RunState.of((read_event(body) for _, _, body in events), self.loop.tools)
-        run = Run(row.id, row.owner, state, self.store, self.loop.tools)
+        run = Run(row.id, row.owner, state, self.store, self.loop.tools, self.tally.note)
         run.is_resting = run.status != "running"
         self._live[row.id] = run
         return run

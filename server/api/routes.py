@@ -16,6 +16,7 @@ from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.responses import completion_object
 from server.api.run_chat import answer_with_tools
+from server.api.run_metrics import run_metrics_text
 from server.api.run_routes import owner_of, runs_of
 from server.api.services import Services, services_of
 from server.api.wire import ChatCompletionRequest
@@ -81,7 +82,8 @@ async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmis
 async def metrics(request: Request, services: TheServices, catalog: TheCatalog) -> Response:
     """Counters and histograms for Prometheus."""
     timings = {one.model_name: one.engine.timings for one in catalog.loaded if isinstance(one, Services)}
-    return Response(metrics_text(services.engine, timings, request.app.state.durations), media_type=CONTENT_TYPE)
+    page = metrics_text(services.engine, timings, request.app.state.durations) + run_metrics_text(runs_of(request))
+    return Response(page, media_type=CONTENT_TYPE)
 
 
 def widened_header(widened: Mapping[str, str]) -> dict[str, str]:

@@ -192,6 +192,14 @@ def test_what_can_not_be_run_is_refused_before_it_starts(url: str, fields: dict[
     assert response.json()["error"]["param"] == param
 
 
+def test_what_runs_did_is_counted(url: str) -> None:
+    ask(url, ["get_weather"])
+    page = httpx.get(f"{url}/metrics").text
+    assert 'trammel_tool_calls_total{outcome="ok",tool="get_weather",version="' in page
+    assert 'trammel_runs_total{cap="' in page
+    assert "trammel_approvals_waiting 0.0" in page
+
+
 def test_a_run_that_is_not_there_is_404(url: str) -> None:
     for path in ("run_x", "run_x/events"):
         assert httpx.get(f"{url}/v1/runs/{path}").status_code == 404
