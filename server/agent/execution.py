@@ -7,12 +7,22 @@ from typing import Any
 
 from server.agent.events import Begun, Call, FaultKind, Returned
 from server.agent.ledger import Outcome
+from server.agent.tracing import describe_result, tool_span
 from server.agent.wording import error_text, result_text, size_of, trim
 from server.tools.definition import CallContext, ToolDefinition, ToolError
 
 
 async def execute(tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float) -> Returned:
     """`seconds`: what is left to the run. Never raises but when it is cancelled."""
+    with tool_span(tool.name, call.id) as span:
+        returned = await _execute(tool, call, begun, run, principal, seconds)
+        describe_result(span, returned)
+    return returned
+
+
+async def _execute(
+    tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float
+) -> Returned:
     start = time.monotonic()
     context = CallContext(run, f"{run}:{call.id}", principal)
     limit = min(tool.timeout, seconds)

@@ -20,6 +20,7 @@ from server.agent.policy import Guards, callable_names
 from server.agent.run import Run
 from server.agent.speaker import Speaker, UnavailableError
 from server.agent.state import CallState, RunState
+from server.agent.tracing import chat_span, describe_turn
 from server.agent.wording import error_text
 from server.chat.messages import Tool
 from server.tools.definition import ToolDefinition
@@ -71,7 +72,9 @@ class Loop:
         names = () if self.guards.dedup and state.must_answer else self._names(state)
         speaking = self.speaker.speak(state.started, state.prompt, shown, names, caps.tokens - state.spent.tokens)
         try:
-            spoke = await asyncio.wait_for(speaking, max(0.0, caps.seconds - state.spent.seconds))
+            with chat_span(state.model) as span:
+                spoke = await asyncio.wait_for(speaking, max(0.0, caps.seconds - state.spent.seconds))
+                describe_turn(span, spoke)
         except TimeoutError:
             await run.record(Ended("incomplete", "seconds"))
         except UnavailableError:

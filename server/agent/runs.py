@@ -15,6 +15,7 @@ from server.agent.run import OverError, Run
 from server.agent.speaker import UnavailableError
 from server.agent.state import RunState
 from server.agent.tally import Tally
+from server.agent.tracing import agent_span
 from server.store.runs import ConflictError, RunRow, RunStore
 
 logger = logging.getLogger("trammel.agent")
@@ -190,7 +191,8 @@ class Runs:
         """As far as it goes; a model that can't speak just now is asked again."""
         for pause in _PAUSES:
             try:
-                await self.loop.advance(run)
+                with agent_span(run.id, run.state.model):
+                    await self.loop.advance(run)
             except UnavailableError as error:
                 logger.info("the run %s waits for the model: %s", run.id, error)
                 await asyncio.sleep(pause)

@@ -110,6 +110,11 @@ class RunState:
                 self.ended = event
 
     @property
+    def model(self) -> str:
+        """As the request named it."""
+        return str(self.started.request.get("model", ""))
+
+    @property
     def unjudged(self) -> list[CallState]:
         return [call for call in self._turn if call.judged is None and not call.is_settled]
 
