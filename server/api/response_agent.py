@@ -54,7 +54,7 @@ async def answer_with_server_tools(
         await _go_on(runs, run, new)
     async with catalog.lend(body.model, Services) as services:
         response = AgentResponse(source, services, run, after, tuple(new))
-    if all(item["type"] != "mcp_list_tools" for item in earlier) and body.server_tools is not None:
+    if all(item["type"] != "mcp_list_tools" for item in (*earlier, *new)) and body.server_tools is not None:
         response.lists = list_item(runs.loop.tools, run.state.started.tools)
     if body.stream:
         return AnswerStream(response, ResponseWriter(response), {})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.tools import tool
+from server.tools import ToolError, tool
 
 Short = Annotated[str, Field(max_length=12)]
 
@@ -44,3 +44,9 @@ def delete_note(title: Short) -> str:
     """Delete a note"""
     note("delete_note")
     return f"deleted {title}"
+
+
+@tool(effect="read", trust="trusted")
+def find_user(name: Short) -> str:
+    """Find a user"""
+    raise ToolError(f"There is no user {name}.")

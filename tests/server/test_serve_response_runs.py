@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from tests.conftest import running_server
+from tests.contract.document import whole_document
 
 from .test_serve_runs import TOOLS
 
@@ -49,6 +50,12 @@ def kinds(response: Any) -> list[str]:
     return [item.type for item in response.output]
 
 
+def judge(name: str, value: Any) -> None:
+    """By OpenAI's own document, where it is to be had."""
+    document = whole_document()
+    assert document is None or document.fault(name, value) is None
+
+
 def test_a_call_is_listed_made_and_answered(client: openai.OpenAI) -> None:
     response = ask(client, "get_weather")
     listed, call, *_ = response.output
@@ -58,6 +65,15 @@ def test_a_call_is_listed_made_and_answered(client: openai.OpenAI) -> None:
     assert response.status in ("completed", "incomplete")
     assert response.usage.total_tokens > 0
     assert client.responses.retrieve(response.id).output == response.output
+    judge("Response", httpx.get(f"{client.base_url}responses/{response.id}").json())
+
+
+def test_a_call_that_fails_says_so(client: openai.OpenAI) -> None:
+    response = ask(client, "find_user", max_tool_calls=1)
+    (call, *_) = [item for item in response.output if item.type == "mcp_call"]
+    assert (call.status, call.output) == ("failed", None)
+    assert "There is no user" in str(call.error)
+    judge("Response", httpx.get(f"{client.base_url}responses/{response.id}").json())
 
 
 def test_the_next_question_knows_the_calls_and_lists_no_tools_again(client: openai.OpenAI) -> None:
@@ -81,12 +97,18 @@ def test_a_stream_has_the_events_of_every_item(client: openai.OpenAI) -> None:
     assert names.index("response.mcp_list_tools.completed") < begin
     done = [event.item for event in events if event.type == "response.output_item.done"]
     assert done == events[-1].response.output
+    for event in events:
+        judge("ResponseStreamEvent", event.model_dump(mode="json", exclude_unset=True))
 
 
 def test_a_request_for_approval_is_answered_by_the_next_response(client: openai.OpenAI) -> None:
-    first = ask(client, "delete_note", input="Delete Paris")
+    tools: Any = [
+        {"type": "mcp", "server_label": "trammel", "allowed_tools": ["delete_note"], "require_approval": "never"}
+    ]
+    first = ask(client, "delete_note", input="Delete Paris", extra_body={"tools": tools})
+    judge("Response", httpx.get(f"{client.base_url}responses/{first.id}").json())
     (request,) = [item for item in first.output if item.type == "mcp_approval_request"]
-    assert request.name == "delete_note"
+    assert request.name == "delete_note", "a client can't do without what the operator asks for"
     assert "delete_note" not in tally()
     said: Any = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}]
     second = ask(client, "delete_note", input=said, previous_response_id=first.id)
