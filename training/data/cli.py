@@ -119,6 +119,73 @@ def convert(
     typer.echo(f"{output}: {stats.written} conversations, {stats.skipped.total()} skipped")
 
 
+@app.command()
+def mix(
+    files: Annotated[list[Path], typer.Argument(help="Fine-tuning lines with tools; they may hold chat too.")],
+    output: Annotated[Path, typer.Option(help="The JSONL file to train on.")] = Path("train.jsonl"),
+    chat: Annotated[
+        list[str] | None, typer.Option(help="Files of general chat, or `public`: the corpus chat in $TRAMMEL_DATA.")
+    ] = None,
+    chat_share: Annotated[float, typer.Option(min=0, max=1, help="Share of general chat.")] = 0.5,
+    categories: Annotated[
+        str | None, typer.Option(help="Shares within the tool data, such as single_call=3,chain=1.")
+    ] = None,
+    held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share to hold back for evaluation.")] = 0.0,
+    held_out_output: Annotated[Path, typer.Option(help="Where to.")] = Path("held_out.jsonl"),
+    exclude: Annotated[
+        list[Path] | None, typer.Option(help="Files whose conversations must not come in, such as evaluations.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Records to train on at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which are taken, and their order.")] = 42,
+    report: Annotated[Path | None, typer.Option(help="A JSON file for the report.")] = None,
+) -> None:
+    """Put a training set together: tools and general chat, each conversation once, some held back."""
+    from training.corpus.archives import DataMissingError
+    from training.data.validation import InvalidDataError
+    from training.generate.plan import parse_shares
+    from training.mix.files import mix_files, report_text, write_report
+    from training.mix.mixture import MixSettings
+
+    if output.resolve() in [path.resolve() for path in files]:
+        _fail("the output would overwrite what is read")
+    try:
+        shares = {str(name): share for name, share in (parse_shares(categories) if categories else {}).items()}
+        settings = MixSettings(chat_share, shares, held_out, seed, limit)
+        kept = held_out_output if held_out else None
+        made = mix_files(files, chat or [], settings, output, kept, exclude or [])
+        if report is not None:
+            write_report(made, report)
+    except (InvalidDataError, DataMissingError, ValueError, OSError) as error:
+        _fail(str(error))
+    typer.echo(report_text(made, settings))
+    typer.echo(f"{output}: {made.train.total()} records")
+    if kept:
+        typer.echo(f"{kept}: {made.held_out.total()} records")
+
+
+@app.command()
+def contamination(
+    file: Annotated[Path, typer.Argument(help="What is trained on.")],
+    against: Annotated[Path, typer.Option(help="What is evaluated with.")],
+    ngram: Annotated[int, typer.Option(min=2, help="Words in a run.")] = 8,
+    most: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Leave with 1 if more than this share of records is common.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Tell what a training file has in common with an evaluation file."""
+    from training.data.validation import InvalidDataError
+    from training.mix.contamination import contamination_text, find_contamination
+
+    try:
+        found = find_contamination(file, against, ngram)
+    except (InvalidDataError, OSError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1) if as_json else contamination_text(found))
+    if most is not None and found.share > most:
+        raise typer.Exit(1)
+
+
 @app.command("tools")
 def show_tools(
     source: Annotated[str, typer.Argument(help="Names of example tools, or a JSON, YAML or Python file.")] = "",

@@ -1,0 +1,1 @@
+"""Puts a training set together, and tells what it has in common with an evaluation."""
