@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from training.generate.teacher import Teacher
 
 app = typer.Typer(no_args_is_help=True, help="Data to fine-tune on: OpenAI's fine-tuning JSONL.")
 
@@ -55,6 +58,13 @@ def generate(
     ] = None,
     distractors: Annotated[int, typer.Option(min=0, help="At most so many example tools beside yours.")] = 2,
     renamed: Annotated[float, typer.Option(min=0, max=1, help="Share of examples with other names for tools.")] = 0.2,
+    teacher: Annotated[
+        str | None, typer.Option(help="Base URL of an OpenAI-compatible endpoint that says requests in other words.")
+    ] = None,
+    teacher_model: Annotated[str, typer.Option(help="The teacher's model.")] = "trammel-tiny",
+    teacher_mode: Annotated[
+        str, typer.Option(help="paraphrase: rewrite requests; write: write them anew, from tool and arguments.")
+    ] = "paraphrase",
     plain: Annotated[bool, typer.Option("--plain", help="Only OpenAI's own fields.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin the file anew.")] = False,
 ) -> None:
@@ -63,6 +73,7 @@ def generate(
     from training.data.verdict_text import coverage_lines
     from training.generate.generator import GenerateError, GenerateSettings, write_generated
     from training.generate.plan import DEFAULT_SHARES, parse_shares
+    from training.generate.teacher import TeacherError
     from training.tools import ToolError, load_tools
     from training.tools.examples import EXAMPLE_TOOLS
 
@@ -72,12 +83,16 @@ def generate(
         shares = parse_shares(categories) if categories else DEFAULT_SHARES
         others = [tool for tool in EXAMPLE_TOOLS if tool.name not in names]
         settings = GenerateSettings(chosen, num_examples, seed, shares, others, distractors, renamed)
-        steps = write_generated(settings, output, fresh=fresh, plain=plain)
+        asked = _teacher(teacher, teacher_model, teacher_mode, output)
+        rewrite = asked.rewrite if asked else None
+        steps = write_generated(settings, output, fresh=fresh, plain=plain, rewrite=rewrite)
         with typer.progressbar(steps, length=num_examples, label="examples", file=sys.stderr) as bar:
             for stats in bar:  # noqa: B007 - the last one counts
                 pass
-    except (GenerateError, ToolError, ValueError, OSError) as error:
+    except (GenerateError, TeacherError, ToolError, ValueError, OSError) as error:
         _fail(str(error))
+    if asked:
+        typer.echo(f"the teacher said {asked.rewritten} in other words; {asked.kept} kept their own", err=True)
     for category, count in stats.skipped.items():
         typer.echo(f"trammel: {count} x {category} is not possible with these tools: single calls instead", err=True)
     typer.echo("\n".join(coverage_lines(validate_file(output).coverage)))
@@ -199,6 +214,18 @@ def show_tools(
     except (ToolError, OSError) as error:
         _fail(str(error))
     typer.echo(json.dumps([tool.as_json() for tool in tools], ensure_ascii=False, indent=1))
+
+
+def _teacher(url: str | None, model: str, mode: str, output: Path) -> "Teacher | None":
+    from training.generate.teacher import Teacher
+
+    if url is None:
+        return None
+    if mode not in ("paraphrase", "write"):
+        raise ValueError(f"no mode is named {mode!r}; there are paraphrase and write")
+    url = url.rstrip("/")
+    url = url if url.count("/") > 2 else f"{url}/v1"
+    return Teacher(url, model, output.with_suffix(".teacher.jsonl"), "write" if mode == "write" else "paraphrase")
 
 
 def _fail(message: str) -> NoReturn:

@@ -72,7 +72,7 @@ def generate(
         category, name = plan.next()
         record, category = _new_example(settings, category, name, number, seen, stats)
         if rewrite is not None:
-            record = rewrite(record)
+            record = _rewritten(record, rewrite, seen)
         stats.count += 1
         stats.categories[category] += 1
         identity = f"generated/{settings.seed}/{number}"
@@ -113,6 +113,16 @@ def write_generated(
 def as_line(record: Record) -> Json:
     """What a record says, without what it leaves out."""
     return record.model_dump(exclude_none=True)
+
+
+def _rewritten(record: Record, rewrite: Rewrite, seen: set[str]) -> Record:
+    """In other words, unless they were there before."""
+    other = rewrite(record)
+    key = written(as_line(other))
+    if other is record or key in seen:
+        return record
+    seen.add(key)
+    return other
 
 
 def _new_example(
