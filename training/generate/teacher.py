@@ -24,7 +24,7 @@ Mode = Literal["paraphrase", "write"]
 _PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _SCHEMA: Json = {
     "type": "object",
-    "properties": {"message": {"type": "string", "minLength": 1, "maxLength": 600}},
+    "properties": {"message": {"type": "string", "minLength": 1, "maxLength": 400}},
     "required": ["message"],
     "additionalProperties": False,
 }
@@ -113,7 +113,7 @@ class Teacher:
                 "model": self.model,
                 "messages": [{"role": "user", "content": prompt}],
                 "temperature": self.temperature,
-                "max_tokens": 160,
+                "max_tokens": 300,
                 "seed": attempt,
                 "response_format": {
                     "type": "json_schema",
@@ -168,7 +168,7 @@ def _message_of(content: Any) -> str:
     try:
         value = json.loads(text)
     except ValueError:
-        return text
+        return "" if text.startswith("{") else text  # an object that was cut off says nothing
     return str(value.get("message", "") if isinstance(value, dict) else value).strip()
 
 

@@ -127,7 +127,7 @@ def test_our_own_server_can_be_the_teacher(server_url: str, tmp_path: Path) -> N
     assert validate_file(output).errors == []
     entries = [json.loads(line) for line in (tmp_path / "train.teacher.jsonl").read_text().splitlines()]
     assert entries
-    assert all(0 < len(entry["text"]) <= 600 for entry in entries)
+    assert all(len(entry["text"]) <= 400 and '"message"' not in entry["text"] for entry in entries)
 
 
 def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
