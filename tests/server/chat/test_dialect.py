@@ -55,7 +55,9 @@ FRAMED = """
 {%- for tool in tools or [] %}{{- tool | tojson }}{%- endfor %}
 {%- for message in messages %}
     {%- if message.role == 'assistant' %}
-        {%- if message.reasoning_content %}{{- '<|turn|>model<|think|>' + message.reasoning_content + '<|end|>' }}{%- endif %}
+        {%- if message.reasoning_content %}
+            {{- '<|turn|>model<|think|>' + message.reasoning_content + '<|end|>' }}
+        {%- endif %}
         {{- '<|turn|>model' }}
         {%- if message.tool_calls %}{{- '<|calls|>' }}{%- else %}{{- '<|text|>' + message.content }}{%- endif %}
         {%- for call in message.tool_calls %}
