@@ -3,8 +3,10 @@
 import json
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -93,6 +95,25 @@ def test_a_port_that_is_taken_has_an_exit_code_of_its_own(start_server: Callable
     code, log = end_of(second)
     assert code == 3
     assert "address already in use" in log
+
+
+def test_a_run_in_the_background_breaks_off_and_goes_on_after_a_restart(
+    start_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    flags = ("--tools", str(Path(__file__).with_name("agent_tools.py")), "--runs", f"sqlite:///{tmp_path}/runs.db")
+    first = start_server(*flags)
+    options = {"run_tools": True, "tools": ["get_weather"], "max_steps": 2}
+    body = {**ENDLESS, "tool_choice": "none", "max_tokens": 400, "trammel": options}
+    run = httpx.post(f"{first.url}/v1/runs", json=body, timeout=60).json()["id"]
+    while not httpx.get(f"{first.url}/healthz").json()["running"]:
+        assert httpx.get(f"{first.url}/v1/runs/{run}").json()["status"] == "running"
+    first.process.send_signal(signal.SIGTERM)
+    assert end_of(first)[0] == 0
+
+    second = start_server(*flags)
+    while (found := httpx.get(f"{second.url}/v1/runs/{run}").json())["status"] == "running":
+        time.sleep(0.05)
+    assert (found["status"], found["cap"]) == ("incomplete", "tokens")
 
 
 def test_an_idle_server_ends_when_it_is_told_to(start_server: Callable[..., ServerProcess]) -> None:
