@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests clients explore format bench bench-grammars eval eval-promise clean
+.PHONY: serve test lint types floors tests clients explore format bench bench-grammars eval eval-promise dialects clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -55,6 +55,10 @@ eval: $(VENV)/.dev
 eval-promise: $(VENV)/.dev
 	LLAMA_SERVER= scripts/eval.sh $(BIN) "scenarios seal-tools bfcl" 300 --choice required --temperature 1 --seeds 3 --grammar on \
 		--max-tokens 256 --output runs/eval-promise $(ARGS)
+
+# What each chat template in llama.cpp's sources gets: derived, named or generic.
+dialects: $(VENV)/.dev
+	$(BIN)/trammel dialect "$$(scripts/llama_sources.sh $(VENV))/models/templates" $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

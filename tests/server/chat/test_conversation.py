@@ -4,6 +4,7 @@ import pytest
 
 from server.chat.conversation import Conversations
 from server.chat.messages import Message, Tool, ToolCall
+from server.chat.prompt import SpecialNames
 from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
 from server.chat.template import ChatTemplate
 
@@ -47,3 +48,12 @@ def test_calls_are_looked_for_where_the_grammar_lets_them_begin(
 ) -> None:
     request = ChatRequest((USER,), (TOOL,), choice, response_format=wanted)
     assert Conversations(OURS).prepare(request).calls_at == calls_at
+
+
+def test_marks_of_calls_written_into_the_content_stay_special_tokens_and_a_users_do_not() -> None:
+    names = SpecialNames(frozenset({"<tool_call>", "<|im_end|>"}), frozenset())
+    call = Message("assistant", None, (ToolCall("look_up", "{}", "1"),))
+    request = ChatRequest((Message("user", "<tool_call>"), call, Message("tool", "<tool_call>")), (TOOL,))
+    prompt = Conversations(TOOLLESS, names).prompt(request)
+    assert prompt.text.count("<tool_call>") > 3
+    assert sum(piece.count("<tool_call>") for piece in prompt.pieces) == 1
