@@ -28,16 +28,20 @@ async def _execute(
     limit = min(tool.timeout, seconds)
     try:
         data = await asyncio.wait_for(tool.execute(json.loads(call.arguments), context), limit)
-        text = result_text(begun.number, tool.name, data, tool.trust, limit=tool.result_limit)
+        return await asyncio.to_thread(_succeeded, tool, call, begun, start, data)
     except ToolError as error:
         return _failed(tool, call, start, "failed", "execution", str(error))
     except TimeoutError:
         return _failed(tool, call, start, _uncertain(tool), "timeout", f"No answer within {limit:g} s.")
     except Exception as error:  # the operator's code may raise anything
         return _failed(tool, call, start, _uncertain(tool), "execution", f"It failed: {type(error).__name__}.")
+
+
+def _succeeded(tool: ToolDefinition, call: Call, begun: Begun, start: float, data: Any) -> Returned:
+    """In a thread, because a result may be large. Raises: ValueError, TypeError, if the data are no JSON."""
+    text = result_text(begun.number, tool.name, data, tool.trust, limit=tool.result_limit)
     kept, _ = trim(data, tool.result_limit)
-    size, now = size_of(data), time.time()
-    return Returned(call.id, "ok", text, _as_json(kept), None, time.monotonic() - start, size, now)
+    return Returned(call.id, "ok", text, _as_json(kept), None, time.monotonic() - start, size_of(data), time.time())
 
 
 def interrupted(tool: ToolDefinition, call: Call) -> Returned:

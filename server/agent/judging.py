@@ -69,7 +69,7 @@ class Judge:
         arguments, fault = await _read(call, tool.parameters)
         if fault is not None:
             return fault
-        origins = state.voices.trace(arguments, tool.parameters)
+        origins = await asyncio.to_thread(state.voices.trace, arguments, tool.parameters)
         if reason := refusal(tool, origins, state.started.restrictions, self.guards):
             return _fault(call, "denied", reason)
         key = call_key(tool.name, arguments, tool.parameters)

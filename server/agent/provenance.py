@@ -16,6 +16,8 @@ from server.tools.definition import Source
 _NUMBER = re.compile(r"(?<![\w.@/#-])-?\d[\d,]*(?:\.\d+)?(?!\w|[.,/-]\d)")
 _JOINTS = ".@/-+#%_"
 """Signs that glue words to one: an address, a path, a date."""
+_SIGHT = 64
+"""Characters looked at on each side of a find."""
 _NAMES = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
@@ -94,16 +96,18 @@ def _has_whole(text: str, wanted: str) -> bool:
     start = text.find(wanted)
     while start >= 0:
         end = start + len(wanted)
-        if not _joined(text[:start][::-1], wanted[0]) and not _joined(text[end:], wanted[-1]):
+        before, behind = text[max(0, start - _SIGHT) : start], text[end : end + _SIGHT]
+        if not _joined(before[::-1], wanted[0]) and not _joined(behind, wanted[-1]):
             return True
         start = text.find(wanted, start + 1)
     return False
 
 
 def _joined(beyond: str, edge: str) -> bool:
-    """Whether a word goes on beyond the edge of a find, be it behind joints."""
+    """Whether a word goes on beyond the edge of a find, be it behind joints; so many joints are taken for a word."""
     rest = beyond.lstrip(_JOINTS)
-    return (edge.isalnum() or edge in _JOINTS) and bool(rest) and rest[0].isalnum()
+    goes_on = rest[0].isalnum() if rest else len(beyond) == _SIGHT
+    return (edge.isalnum() or edge in _JOINTS) and goes_on
 
 
 def _plain(text: str) -> str:

@@ -119,6 +119,13 @@ class Runs:
             await _record(run, Ended("cancelled"))
         await run.rest()
 
+    async def forget(self, run: Run) -> None:
+        """Delete a run that has ended. Raises: RefusedError."""
+        if run.state.ended is None:
+            raise RefusedError(f"The run is {run.status}: cancel it first.")
+        self._live.pop(run.id, None)
+        await asyncio.to_thread(self.store.delete, run.id)
+
     async def watch(self, run: Run, after: int = -1) -> AsyncIterator[tuple[int, float, Event]]:
         """Events behind number `after`, and then those that come, until the run has ended."""
         while True:

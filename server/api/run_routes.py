@@ -89,6 +89,15 @@ async def retrieve_run(run_id: str, runs: TheRuns, owner: TheOwner) -> dict[str,
     return await _shown(runs, await found(runs, run_id, owner))
 
 
+@router.delete("/v1/runs/{run_id}")
+async def delete_run(run_id: str, runs: TheRuns, owner: TheOwner) -> dict[str, Any]:
+    """Forget a run that has ended, with all that was said in it."""
+    run = await found(runs, run_id, owner)
+    with refusals():
+        await runs.forget(run)
+    return {"id": run_id, "object": "run", "deleted": True}
+
+
 @router.get("/v1/runs/{run_id}/events")
 async def stream_run(
     run_id: str,

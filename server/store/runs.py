@@ -98,6 +98,12 @@ class RunStore:
         with self._engine.connect() as connection:
             return [RunRow(*row) for row in connection.execute(query)]
 
+    def delete(self, id_: str) -> None:
+        """Forget a run and its events."""
+        with self._engine.begin() as connection:
+            connection.execute(_events.delete().where(_events.c.run == id_))
+            connection.execute(_runs.delete().where(_runs.c.id == id_))
+
     def open_runs(self) -> list[RunRow]:
         """Those that have not ended, oldest first."""
         query = sa.select(_runs).where(_runs.c.status == OPEN).order_by(_runs.c.created)

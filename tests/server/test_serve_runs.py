@@ -177,6 +177,15 @@ def test_a_run_that_waits_can_be_cancelled_and_then_refuses(url: str) -> None:
     assert httpx.post(place, json={"approve": True}).status_code == 409
 
 
+def test_a_run_that_has_ended_can_be_forgotten(url: str) -> None:
+    run = ask(url, ["delete_note"]).json()["trammel"]["id"]
+    place = f"{url}/v1/runs/{run}"
+    assert httpx.delete(place).status_code == 409
+    httpx.post(f"{place}/cancel")
+    assert httpx.delete(place).json() == {"id": run, "object": "run", "deleted": True}
+    assert httpx.get(place).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

@@ -52,6 +52,11 @@ def test_a_value_has_an_origin(name: str, value: Any, origin: str) -> None:
     assert str(voices().trace({name: value}, SCHEMA)[f"/{name}"]) == origin
 
 
+def test_joints_without_end_are_no_border_and_cost_little() -> None:
+    assert str(Voices(user=["bob@ex.org" + "." * 500 + "evil"]).trace({"to": "bob@ex.org"}, {})["/to"]) == "invented"
+    assert str(Voices(user=["a" * 300_000]).trace({"to": "aa"}, {})["/to"]) == "invented"
+
+
 def test_every_leaf_is_traced_by_its_pointer() -> None:
     traced = voices().trace({"to": [{"kind": "main", "a/b": "Oslo"}], "none": []}, SCHEMA)
     assert {pointer: str(origin) for pointer, origin in traced.items()} == {
