@@ -91,7 +91,7 @@ class Runs:
                 event = Decided(approval, approved=True)
             else:
                 event = denial(approval, call.call.name, "A person said no.")
-            await _record(run, event)
+            await self._record(run, event)
         self._drive(run)
         if approved and not event.approved:
             raise RefusedError("The approval has expired.")
@@ -106,7 +106,7 @@ class Runs:
             if unknown:
                 raise RefusedError(f"The run does not wait for a result of {', '.join(unknown)}.")
             for id_, text in results.items():
-                await _record(run, Received(id_, text))
+                await self._record(run, Received(id_, text))
         self._drive(run)
 
     async def cancel(self, run: Run) -> None:
@@ -116,7 +116,7 @@ class Runs:
             driver.cancel()
             await asyncio.wait([driver])
         async with run.lock:
-            await _record(run, Ended("cancelled"))
+            await self._record(run, Ended("cancelled"))
         await run.rest()
 
     async def forget(self, run: Run) -> None:
@@ -163,6 +163,17 @@ class Runs:
         self._live[row.id] = run
         return run
 
+    async def _record(self, run: Run, event: Event) -> None:
+        """What somebody from outside has said; the lock is held. Raises: RefusedError."""
+        try:
+            await run.record_locked(event)
+        except OverError as error:
+            raise RefusedError(f"The run has ended: it is {run.status}.") from error
+        except ConflictError as error:
+            self._live.pop(run.id, None)  # what we know of it is old
+            raise RefusedError("Another process has gone on with the run. Look at it again.") from error
+        run.is_resting = False
+
     def _drive(self, run: Run) -> None:
         """See to it that a task drives the run."""
         if run.state.ended is not None or run.id in self._drivers:
@@ -191,6 +202,7 @@ class Runs:
             pass
         except ConflictError:
             logger.warning("the run %s is driven by another process", run.id)
+            self._live.pop(run.id, None)
         finally:
             await run.rest()
 
@@ -216,12 +228,3 @@ class Runs:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.until_longer(seen), seconds)
         run.is_resting = False
-
-
-async def _record(run: Run, event: Event) -> None:
-    """What somebody from outside has said; the lock is held. Raises: RefusedError."""
-    try:
-        await run.record_locked(event)
-    except OverError as error:
-        raise RefusedError(f"The run has ended: it is {run.status}.") from error
-    run.is_resting = False
