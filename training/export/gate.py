@@ -22,16 +22,30 @@ def check_same_logits(checkpoint: Path, exported: Path, prompts: list[list[int]]
 
     `prompts`: token ids. Returns the largest difference. Raises: ExportError, naming where it is too large.
     """
+    return compare_logits(
+        torch_logits(checkpoint, prompts),
+        llama_logits(exported, prompts),
+        tolerance,
+        f"{exported.name} from {checkpoint}",
+    )
+
+
+def compare_logits(
+    right: list[NDArray[np.float32]], other: list[NDArray[np.float32]], tolerance: float, what: str
+) -> float:
+    """Logits of shape (tokens, vocabulary) for each prompt, torch's and llama.cpp's.
+
+    Returns the largest difference. Raises: ExportError, naming where it is too large.
+    """
     worst = 0.0
-    theirs = llama_logits(exported, prompts)
-    for number, (ours, other) in enumerate(zip(torch_logits(checkpoint, prompts), theirs, strict=True)):
-        difference = np.abs(ours - other)
+    for number, (ours, theirs) in enumerate(zip(right, other, strict=True)):
+        difference = np.abs(ours - theirs)
         worst = max(worst, float(difference.max()))
         if not worst <= tolerance:  # NaN fails too
             position, token = np.unravel_index(int(difference.argmax()), difference.shape)
             raise ExportError(
-                f"{exported.name} does not compute what {checkpoint} does: prompt {number}, position {position}, "
-                f"token {token}: {other[position, token]:.4f} instead of {ours[position, token]:.4f} "
+                f"{what}: llama.cpp does not compute what torch does: prompt {number}, position {position}, "
+                f"token {token}: {theirs[position, token]:.4f} instead of {ours[position, token]:.4f} "
                 f"(difference {difference.max():.4f}, tolerated {tolerance})"
             )
     return worst
@@ -47,8 +61,8 @@ def torch_logits(checkpoint: Path, prompts: list[list[int]]) -> list[NDArray[np.
         return [model(input_ids=torch.tensor([prompt])).logits[0].numpy() for prompt in prompts]
 
 
-def llama_logits(path: Path, prompts: list[list[int]]) -> list[NDArray[np.float32]]:
-    """The same through llama.cpp. Raises: ExportError, if it can't load the file."""
+def llama_logits(path: Path, prompts: list[list[int]], adapter: Path | None = None) -> list[NDArray[np.float32]]:
+    """The same through llama.cpp. Raises: ExportError, if it can't load a file."""
     llama.llama_log_set(_silence, ctypes.c_void_p(0))
     llama.llama_backend_init()
     model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
@@ -58,15 +72,27 @@ def llama_logits(path: Path, prompts: list[list[int]]) -> list[NDArray[np.float3
     params = llama.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch = longest, longest, longest
     params.type_k = params.type_v = 0  # F32: the comparison is about the weights, not about the cache
+    params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED  # which rounds to F16 inside
     context = llama.llama_init_from_model(model, params)
     size = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
     batch = llama.llama_batch_init(longest, 0, 1)
     try:
+        if adapter is not None:
+            _set_adapter(model, context, adapter)
         return [_decode(context, batch, prompt, size) for prompt in prompts]
     finally:
         llama.llama_batch_free(batch)
         llama.llama_free(context)
         llama.llama_model_free(model)
+
+
+def _set_adapter(model: Any, context: Any, path: Path) -> None:
+    """The model frees it."""
+    handle = llama.llama_adapter_lora_init(model, str(path).encode())
+    if not handle:
+        raise ExportError(f"llama.cpp can't load {path.name} as an adapter")
+    handles, scales = (llama.llama_adapter_lora_p_ctypes * 1)(handle), (ctypes.c_float * 1)(1.0)
+    llama.llama_set_adapters_lora(context, handles, 1, scales)
 
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
