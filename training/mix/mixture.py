@@ -7,7 +7,7 @@ split a conversation belongs to is decided by what the user says first, so that 
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from training.data.category import category_of
@@ -100,15 +100,17 @@ def mix(items: Iterable[Item], settings: MixSettings, report: MixReport) -> tupl
         (held_out if place < settings.held_out else train).append(item)
     rng = random.Random(settings.seed)
     rng.shuffle(train)
+    rng.shuffle(held_out)
     chosen = _balanced(train, settings)
-    report.unused.update(item.category for item in train)
-    report.unused.subtract(item.category for item in chosen)
+    kept = _balanced(held_out, replace(settings, category_shares={}, limit=None))
+    report.unused.update(item.category for item in (*train, *held_out))
+    report.unused.subtract(item.category for item in (*chosen, *kept))
     report.unused = +report.unused
     report.train.update(item.category for item in chosen)
-    report.held_out.update(item.category for item in held_out)
+    report.held_out.update(item.category for item in kept)
     report.sources.update(item.source for item in chosen)
     rng.shuffle(chosen)
-    return chosen, held_out
+    return chosen, kept
 
 
 def _balanced(items: list[Item], settings: MixSettings) -> list[Item]:

@@ -72,6 +72,7 @@ def test_splits_share_no_opening_and_nothing_is_lost(files: tuple[Path, Path], t
     assert not openings[0] & openings[1]
     assert report.train.total() + report.held_out.total() + report.unused.total() == 160
     assert 20 < report.held_out.total() < 80
+    assert report.held_out["chat"] * 2 == report.held_out.total()
 
 
 def test_what_says_and_calls_the_same_comes_in_once(tmp_path: Path) -> None:
