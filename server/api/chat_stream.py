@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from server.api.chat_objects import ChunkWriter
 from server.api.completion import ChoiceEvent, ChoiceFinished, Completion
 from server.api.errors import translate
-from server.api.responses import ChunkWriter
 from server.api.stream import DONE, AnswerStream, data
 from server.engine.types import Usage
 

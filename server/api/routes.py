@@ -9,12 +9,12 @@ from fastapi.responses import JSONResponse, Response
 
 from server.api.admission import Admission, admission_of
 from server.api.catalog import Catalog, catalog_of
+from server.api.chat_objects import completion_object
 from server.api.chat_request import read_chat_request
 from server.api.chat_stream import chat_stream
 from server.api.completion import start_completion
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.metrics import CONTENT_TYPE, metrics_text
-from server.api.responses import completion_object
 from server.api.run_chat import answer_with_tools
 from server.api.run_metrics import run_metrics_text
 from server.api.run_routes import owner_of, runs_of

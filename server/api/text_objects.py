@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from server.api.chat_objects import usage_object
 from server.api.errors import translate
-from server.api.responses import usage_object
 from server.api.stream import DONE, data
 from server.api.text_completion import Text, TextCompletion, TextEvent, TokenPlaces, wire_reason
 from server.engine.types import Finished, TextDelta, TokenLogprob, Usage
