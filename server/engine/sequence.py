@@ -40,6 +40,8 @@ class Sequence:
         self.is_suspect = False
         """A step that it was part of failed: until it has been sampled again it is decoded alone."""
         self.cached_tokens: int | None = None
+        self.served = 0
+        """Number of the step that decoded it last."""
         self.arrived = time.monotonic()
         self.deadline = None if request.timeout is None else self.arrived + request.timeout
         self.common_tokens = request.common_tokens

@@ -21,6 +21,10 @@ _NARROW = 128
 """Tokens; wider batches are prefill and say nothing about the cost of a guess."""
 GAIN = 1.05
 """Drafts must promise more than this to be worth their trouble."""
+_FEW = 4
+"""Rows; more than these always go together."""
+_RETRY = 100
+"""Groups after which another size is tried."""
 _NEWEST = 0.2
 """Weight of the newest measurement."""
 _FORGET = 0.8
@@ -91,6 +95,7 @@ class BatchCost:
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}
         self._seen: dict[int, int] = {}
+        self._grouped = 0
 
     def observe(self, tokens: int, seconds: float) -> None:
         if not 0 < tokens <= _NARROW:
@@ -112,6 +117,24 @@ class BatchCost:
             return 0.0
         widest = max(known)
         return self._seconds[widest] * (tokens / widest if tokens > _NARROW else 1)
+
+    def best_group(self, rows: int) -> int:
+        """Of `rows` that each want a token, how many to decode at once so that the most come out in a second.
+
+        Mostly all. But llama.cpp's kernels may take longer for two rows than twice for one. Widths that were never
+        measured are tried, and now and then the others too: costs change.
+        """
+        if not 1 < rows <= _FEW:
+            return rows
+        self._grouped += 1
+        if self._grouped % _RETRY == 0:
+            return 1 + self._grouped // _RETRY % rows
+        for width in range(1, rows + 1):
+            if width not in self._seconds:
+                return width
+        best = min(range(1, rows), key=lambda width: self._seconds[width] / width)
+        is_faster = GAIN * self._seconds[best] / best < self._seconds[rows] / rows
+        return best if is_faster else rows
 
     def best_width(self, rate: HitRate, *, longest: int, tokens: int, streams: int) -> int:
         """Guesses that promise the most tokens a second; 0 if none are worth it.

@@ -272,7 +272,7 @@ class Worker(threading.Thread):
     def _decode(self) -> list[tuple[Sequence, int]]:
         """Run one batch. Returns the sequences that can be sampled now, each with the row of its logits."""
         guesses = True
-        while shares := self._scheduler.plan():
+        while shares := self._narrowed(self._scheduler.plan()):
             rows = self._fill(shares, guesses=guesses)
             started = time.perf_counter()
             try:
@@ -293,10 +293,18 @@ class Worker(threading.Thread):
             self._counters.steps += 1
             self._counters.decoded_tokens += self._context.count
             for share in shares:
+                share.sequence.served = self._counters.steps
                 if share.sequence.slot is not None:
                     share.sequence.slot.length += share.count
             return rows
         return []
+
+    def _narrowed(self, shares: list[Share]) -> list[Share]:
+        """A few of the sequences, where several narrow steps take less time than one: those that waited longest."""
+        if any(share.count > 1 or not share.is_whole or share.sequence.speculation for share in shares):
+            return shares
+        group = self._cost.best_group(len(shares))
+        return sorted(shares, key=lambda share: share.sequence.served)[:group] if group < len(shares) else shares
 
     def _fill(self, shares: list[Share], *, guesses: bool) -> list[tuple[Sequence, int]]:
         self._context.clear_batch()

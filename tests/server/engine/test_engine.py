@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from server.engine.engine import Engine
+from server.engine.engine import Engine, Generation
 from server.engine.errors import (
     ContextLengthExceededError,
     EngineStoppedError,
@@ -14,6 +14,7 @@ from server.engine.errors import (
     QueueFullError,
 )
 from server.engine.model import Model
+from server.engine.speculation import BatchCost
 from server.engine.types import Constraint, Finished, GenerationRequest, Sampling, TextDelta
 
 from .conftest import read, running_engine
@@ -206,3 +207,24 @@ async def test_without_streaming_the_text_comes_in_one_piece_at_the_end(model: M
         text, finished = whole
         assert text == TextDelta("".join(event.text for event in streamed if isinstance(event, TextDelta)))
         assert isinstance(finished, Finished)
+
+
+async def test_streams_decoded_one_after_the_other_take_turns(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BatchCost, "best_group", lambda _self, _rows: 1)
+    order: list[int] = []
+
+    async def follow(number: int, generation: Generation) -> int:
+        async for event in generation:
+            order.append(number)
+            if isinstance(event, Finished):
+                return event.usage.completion_tokens
+        return 0
+
+    async with running_engine(model) as engine:
+        sampling = Sampling(logit_bias=dict.fromkeys(model.vocabulary.end_tokens, -100.0), seed=1)
+        requests = [ask(engine, f"Question {n}", max_tokens=20, sampling=sampling) for n in range(3)]
+        generations = [await engine.submit(request) for request in requests]
+        assert await asyncio.gather(*(follow(n, one) for n, one in enumerate(generations))) == [20] * 3
+        assert engine.stats.steps > 50
+    half = order[: len(order) // 2]
+    assert max(map(half.count, range(3))) - min(map(half.count, range(3))) < 8
