@@ -27,8 +27,8 @@ def main() -> None:
     try:
         if options.curves:
             curves = measure_curves(bench)
-            draw(curves, Path("docs/benchmarks-serving.png"))
             _write(options.results, "curves", curves)
+            draw(curves, Path("docs/benchmarks-serving.png"))
         else:
             wanted = [row for row in ROWS if not options.only or row.name in options.only]
             _write(options.results, "serving", _table(bench, wanted, options.rounds))

@@ -72,10 +72,14 @@ async def retrieve_model(name: str, catalog: TheCatalog) -> dict[str, Any]:
 @router.get("/healthz")
 async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
     """200 while requests are let in and can be answered, 503 from the moment that an engine dies or the end begins."""
-    stats = services.engine.stats
-    status = "engine stopped" if catalog.has_failed else "draining" if admission.is_closed else "ok"
-    state = {"status": status, "running": stats.running, "waiting": stats.waiting}
-    return JSONResponse(state, 200 if status == "ok" else 503)
+    return _state(services, _status(catalog, admission))
+
+
+@router.get("/readyz")
+async def readiness(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
+    """Like /healthz, and 503 too while the first model's queue is full: a balancer may send the next one elsewhere."""
+    status = _status(catalog, admission)
+    return _state(services, "queue full" if status == "ok" and services.engine.is_full else status)
 
 
 @router.get("/metrics", include_in_schema=False)
@@ -84,6 +88,16 @@ async def metrics(request: Request, services: TheServices, catalog: TheCatalog) 
     timings = {one.model_name: one.engine.timings for one in catalog.loaded if isinstance(one, Services)}
     page = metrics_text(services.engine, timings, request.app.state.durations) + run_metrics_text(runs_of(request))
     return Response(page, media_type=CONTENT_TYPE)
+
+
+def _status(catalog: Catalog, admission: Admission) -> str:
+    return "engine stopped" if catalog.has_failed else "draining" if admission.is_closed else "ok"
+
+
+def _state(services: Services, status: str) -> JSONResponse:
+    stats = services.engine.stats
+    state = {"status": status, "running": stats.running, "waiting": stats.waiting}
+    return JSONResponse(state, 200 if status == "ok" else 503)
 
 
 def widened_header(widened: Mapping[str, str]) -> dict[str, str]:

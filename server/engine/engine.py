@@ -217,6 +217,11 @@ class Engine:
         self._worker.start()
 
     @property
+    def is_full(self) -> bool:
+        """The next request would be refused."""
+        return len(self._generations) >= self.settings.sequences + self.settings.waiting
+
+    @property
     def in_flight(self) -> int:
         """Generations that wait or run."""
         return len(self._generations)
@@ -253,7 +258,7 @@ class Engine:
             adapter, activation = self._adapter(request.adapter, request.prompt)
             await self._prefixes.warm(*_opening(request.prompt, request.common_tokens, adapter, activation))
         in_flight = len(self._generations)
-        if in_flight >= self.settings.sequences + self.settings.waiting:
+        if self.is_full:
             self._rejected += 1
             raise QueueFullError(in_flight, retry_after=max(1.0, in_flight / self.settings.sequences))
         adapter, activation = self._adapter(request.adapter, request.prompt)  # again: it may be gone or another by now

@@ -297,7 +297,11 @@ def test_eight_clients_at_once_all_get_valid_calls(server_url: str) -> None:
 def test_a_full_queue_answers_429_with_retry_after(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server("--parallel", "1", "--queue", "1")
     with ThreadPoolExecutor(12) as pool:
-        responses = list(pool.map(lambda n: post(server.url, max_tokens=300, logit_bias=LONG["logit_bias"]), range(12)))
+        assert httpx.get(f"{server.url}/readyz").json()["status"] == "ok"
+        answers = pool.map(lambda n: post(server.url, max_tokens=900, logit_bias=LONG["logit_bias"]), range(12))
+        assert wait_until(lambda: httpx.get(f"{server.url}/readyz").json()["status"] == "queue full")
+        responses = list(answers)
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
     refused = [response for response in responses if response.status_code == 429]
     assert refused
     assert all(error_of(response)["code"] == "rate_limit_exceeded" for response in refused)
