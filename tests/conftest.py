@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "trammel-tiny.gguf"
@@ -18,6 +19,9 @@ MODEL = ROOT / "models" / "trammel-tiny.gguf"
 settings.register_profile("default", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("explore", max_examples=5_000, deadline=None, print_blob=True)
 settings.load_profile("default")
+if "explore" not in sys.argv and hasattr(providers, "_get_local_constants"):
+    # It also draws constants it finds in loaded modules; which those are depends on the tests that ran before.
+    setattr(providers, "_get_local_constants", lambda nothing=providers._local_constants: nothing)  # noqa: B010
 
 QUIET = ("--log-level", "warning", "--threads", "1")
 """One thread: llama.cpp's threads spin while they wait for each other, which is very slow beside other work."""
