@@ -156,6 +156,7 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
+            self._context.warm_up()
             while self._take_commands():
                 self._step()
                 self._flush()
