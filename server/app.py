@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -36,7 +37,7 @@ from server.engine.errors import ModelLoadError
 from server.engine.memory import plan_memory
 from server.engine.model import Model, ModelSettings, header_of
 from server.settings import DEFAULT_MODEL, Settings, adapter_of, model_of
-from server.store.engine import open_database
+from server.store.engine import database_url, open_database
 from server.store.responses import ResponseStore
 from server.store.runs import RunStore
 from server.tools.functions import load_tools
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     template is broken; KeyFileError, ToolsError or DatabaseError, if keys, tools or the runs' database can't be read.
     """
     keys = key_ring(settings)
-    store = ResponseStore(settings.store, settings.store_limit)
+    database = open_database(database_url(settings.store or "sqlite://"))
     models = named_models(settings)
     name = next((name for name, path in models.items() if pooling_of(header_of(path)) is None), DEFAULT_MODEL.stem)
     home = load_services(name, models.pop(name, DEFAULT_MODEL), settings, settings.draft_model)
@@ -70,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
-    runs = open_runs(settings, catalog)
+    runs = open_runs(settings, catalog, database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,14 +85,14 @@ def create_app(settings: Settings) -> FastAPI:
             watching.cancel()
         await runs.close()
         await catalog.close()
-        store.close()
         runs.store.close()
+        database.dispose()
 
     app = FastAPI(title="Trammel", version=__version__, lifespan=lifespan, redirect_slashes=False)
     app.state.services = home
     app.state.catalog = catalog
     app.state.admission = Admission()
-    app.state.store = store
+    app.state.store = ResponseStore(database, settings.store_limit)
     app.state.runs = runs
     app.state.adapters = AdapterShelf(home, catalog, folder)
     app.state.admin_key = AdminKey(settings.read_admin_key())
@@ -108,12 +109,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def open_runs(settings: Settings, catalog: Catalog) -> Runs:
+def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine) -> Runs:
     """The runs of the server's own tools. Raises: ToolsError, if a tool can't be loaded; DatabaseError."""
     tools = load_tools(settings.tools) if settings.tools else ()
-    url = settings.runs or (f"sqlite:///{settings.store}" if settings.store else "sqlite://")
+    own = open_database(database_url(settings.runs)) if settings.runs else database
     loop = Loop({tool.name: tool for tool in tools}, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout)
-    return Runs(RunStore(open_database(url)), loop)
+    return Runs(RunStore(own), loop)
 
 
 def add_middleware(app: FastAPI, settings: Settings, keys: KeyRing) -> None:

@@ -88,7 +88,7 @@ def serve(
     drain_timeout: Annotated[
         float | None, typer.Option(help=Settings.model_fields["drain_timeout"].description)
     ] = None,
-    store: Annotated[Path | None, typer.Option(help=Settings.model_fields["store"].description)] = None,
+    store: Annotated[str | None, typer.Option(help=Settings.model_fields["store"].description)] = None,
     store_limit: Annotated[int | None, typer.Option(help=Settings.model_fields["store_limit"].description)] = None,
     tools: Annotated[str | None, _option("tools")] = None,
     runs: Annotated[str | None, _option("runs")] = None,

@@ -95,15 +95,16 @@ class Settings(BaseSettings):
     grammar_engine: Literal["llguidance", "llama.cpp"] = Field(
         "llguidance", description="What holds the model to a grammar: llguidance, or llama.cpp's own sampler (slower)."
     )
-    store: Path | None = Field(
-        None, description="An SQLite file for stored responses; by default they are in memory and go with the server."
+    store: str | None = Field(
+        None,
+        description="The database of responses, runs, files and jobs: the path of an SQLite file, or "
+        "`postgresql+psycopg://USER@HOST/NAME`; by default memory, which goes with the server.",
     )
     store_limit: int = Field(10_000, ge=1, description="Responses that are stored; beyond that the oldest leave.")
     tools: str | None = Field(None, description="A Python file or module whose tools the server runs itself.")
     runs: str | None = Field(
         None,
-        description="The database of runs, `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/NAME`; by default the "
-        "file of `store`, else memory.",
+        description="A database for runs alone, written like `store`; by default that of `store`.",
     )
     approval_timeout: float = Field(86_400.0, gt=0, description="Seconds a person has to approve a call.")
     api_key: Annotated[list[str], NoDecode] = Field(

@@ -1,12 +1,16 @@
 """A real server, in a process of its own, on a real port, with the model that ships."""
 
+import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -92,3 +96,29 @@ def start_server() -> Iterator[Callable[..., ServerProcess]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL of our own, as the user postgres if we are root, on a socket in its folder."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found:
+        pytest.skip("there is no PostgreSQL (Debian: apt install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="trammel-pg-"))
+    as_user: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        as_user["user"] = "postgres"
+    initdb = [found[-1] / "initdb", "-D", folder / "data", "-U", "postgres", "--auth", "trust", "--no-sync"]
+    subprocess.run(initdb, check=True, **as_user)
+    server = subprocess.Popen([found[-1] / "postgres", "-D", folder / "data", "-k", folder, "-h", ""], **as_user)
+    try:
+        for _ in range(100):
+            if (folder / ".s.PGSQL.5432").exists():
+                break
+            time.sleep(0.1)
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        shutil.rmtree(folder)

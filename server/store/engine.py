@@ -16,10 +16,17 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7264726)"}
+"""What lets one process migrate at a time, to the end of its transaction."""
 
 
 class DatabaseError(Exception):
     """A database can't be opened. Says why, and no password."""
+
+
+def database_url(place: str) -> str:
+    """A database's URL. `place`: that already, or the path of an SQLite file."""
+    return place if "://" in place else f"sqlite:///{place}"
 
 
 def open_database(url: str) -> sa.Engine:
@@ -34,6 +41,8 @@ def open_database(url: str) -> sa.Engine:
 
 
 def _open(parsed: sa.URL) -> sa.Engine:
+    if parsed.get_backend_name() not in _LOCKS:
+        raise DatabaseError(f"{parsed.get_backend_name()} is not supported: use SQLite or PostgreSQL")
     is_sqlite = parsed.get_backend_name() == "sqlite"
     options: dict[str, Any] = {}
     if is_sqlite and not parsed.database:  # memory lives as long as its connection, so there is one, and it is lent out
@@ -48,11 +57,12 @@ def _open(parsed: sa.URL) -> sa.Engine:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to its newest revision."""
+    """Bring the schema to its newest revision. Of several processes that start together, one does, the others wait."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells every start otherwise
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
+        connection.exec_driver_sql(_LOCKS[engine.dialect.name])
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

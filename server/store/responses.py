@@ -6,29 +6,34 @@ of responses the oldest leave.
 """
 
 import json
-import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from server.store.engine import DatabaseError
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 Json = dict[str, Any]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS responses (
-    id TEXT PRIMARY KEY, owner TEXT NOT NULL, previous TEXT, created REAL NOT NULL,
-    body TEXT NOT NULL, input TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS responses_created ON responses (created);
-CREATE TABLE IF NOT EXISTS items (
-    id TEXT PRIMARY KEY, response TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE, body TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS items_response ON items (response);
-"""
+_metadata = sa.MetaData()
+_responses = sa.Table(
+    "responses",
+    _metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("owner", sa.String),
+    sa.Column("previous", sa.String),
+    sa.Column("created", sa.Float),
+    sa.Column("body", sa.Text),
+    sa.Column("input", sa.Text),
+)
+_items = sa.Table(
+    "items",
+    _metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("response", sa.String, sa.ForeignKey("responses.id", ondelete="CASCADE")),
+    sa.Column("body", sa.Text),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +52,38 @@ class StoredResponse:
 class ResponseStore:
     """Keeps responses of several owners apart. Thread-safe; every call is a transaction of its own."""
 
-    def __init__(self, path: Path | None = None, limit: int = 10_000) -> None:
-        """`path`: an SQLite file, made if need be; None keeps all in memory. `limit`: responses.
-
-        Raises: DatabaseError.
-        """
-        self._limit = limit
-        self._lock = Lock()
-        try:
-            self._connection = _open(path)
-        except sqlite3.Error as error:
-            raise DatabaseError(f"the store {path} can't be opened: {error}") from error
+    def __init__(self, engine: sa.Engine, limit: int = 10_000) -> None:
+        """`engine`: of `open_database`. `limit`: responses."""
+        self._engine = engine
+        one_too_many = sa.select(_responses.c.created).order_by(_responses.c.created.desc()).offset(limit).limit(1)
+        self._let_go = _responses.delete().where(_responses.c.created <= one_too_many.scalar_subquery())
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._add_items = insert(_items).on_conflict_do_nothing()  # an input may repeat items that are stored
 
     def put(self, response: StoredResponse, owner: str = "") -> None:
         """Keep a response, and let the oldest go if there are too many."""
         new_items = [*response.input, *response.body["output"]]
-        with self._lock, self._connection:
-            self._connection.execute(
-                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)",
-                (response.id, owner, response.previous, time.time(), _text(response.body), _text(response.input)),
+        row = {"id": response.id, "owner": owner, "previous": response.previous, "created": time.time()}
+        items = [{"id": item["id"], "response": response.id, "body": _text(item)} for item in new_items]
+        with self._engine.begin() as connection:
+            connection.execute(
+                _responses.insert().values(**row, body=_text(response.body), input=_text(response.input))
             )
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO items VALUES (?, ?, ?)",
-                [(item["id"], response.id, _text(item)) for item in new_items],
-            )
-            self._connection.execute(
-                "DELETE FROM responses WHERE id IN (SELECT id FROM responses ORDER BY created DESC LIMIT -1 OFFSET ?)",
-                (self._limit,),
-            )
+            if items:
+                connection.execute(self._add_items, items)
+            connection.execute(self._let_go)
 
     def get(self, id_: str, owner: str = "") -> StoredResponse | None:
         """A response of that owner's."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT body, input, previous FROM responses WHERE id = ? AND owner = ?", (id_, owner)
-            ).fetchone()
+        query = sa.select(_responses.c.body, _responses.c.input, _responses.c.previous)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(_is(id_, owner))).one_or_none()
         return StoredResponse(json.loads(row[0]), tuple(json.loads(row[1])), row[2]) if row else None
 
     def delete(self, id_: str, owner: str = "") -> bool:
         """Forget a response and its items. False: there was none."""
-        with self._lock, self._connection:
-            cursor = self._connection.execute("DELETE FROM responses WHERE id = ? AND owner = ?", (id_, owner))
-        return cursor.rowcount > 0
+        with self._engine.begin() as connection:
+            return connection.execute(_responses.delete().where(_is(id_, owner))).rowcount > 0
 
     def context(self, id_: str, owner: str = "") -> list[Json] | None:
         """All items up to and with a response's output, oldest first; None if it or one before it is not there."""
@@ -104,28 +99,18 @@ class ResponseStore:
 
     def items(self, ids: Sequence[str], owner: str = "") -> dict[str, Json]:
         """Stored items by id; those that are not there are left out."""
-        marks = ",".join("?" * len(ids))
-        with self._lock:
-            rows = self._connection.execute(
-                f"SELECT items.id, items.body FROM items JOIN responses ON responses.id = items.response "  # noqa: S608
-                f"WHERE items.id IN ({marks}) AND owner = ?",
-                (*ids, owner),
-            ).fetchall()
-        return {id_: json.loads(body) for id_, body in rows}
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        query = (
+            sa.select(_items.c.id, _items.c.body)
+            .join(_responses, _responses.c.id == _items.c.response)
+            .where(_items.c.id.in_(ids), _responses.c.owner == owner)
+        )
+        with self._engine.connect() as connection:
+            return {id_: json.loads(body) for id_, body in connection.execute(query)}
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
-    """Raises: sqlite3.Error."""
-    connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.executescript(_SCHEMA)
-    return connection
+def _is(id_: str, owner: str) -> sa.ColumnElement[bool]:
+    return sa.and_(_responses.c.id == id_, _responses.c.owner == owner)
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))  # in ASCII: no database takes a lone surrogate

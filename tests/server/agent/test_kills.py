@@ -5,16 +5,10 @@ A few boundaries by default, on SQLite and on a PostgreSQL that the test starts;
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.conftest import ROOT
 
@@ -35,32 +29,6 @@ def check(runs: list[dict[str, Any]]) -> None:
         assert run["keys"] == 1, "a repeated idempotent write has the key of the first"
     whole = [run for run in runs if all(run["acts"].get(write) == 1 for write in WRITES)]
     assert len(whole) >= len(runs) * 0.7, "only a kill in the middle of a write may cost that write"
-
-
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """A PostgreSQL of our own, as the user postgres if we are root, on a socket in its folder."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not found:
-        pytest.skip("there is no PostgreSQL (Debian: apt install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="trammel-pg-"))
-    as_user: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-        as_user["user"] = "postgres"
-    initdb = [found[-1] / "initdb", "-D", folder / "data", "-U", "postgres", "--auth", "trust", "--no-sync"]
-    subprocess.run(initdb, check=True, **as_user)
-    server = subprocess.Popen([found[-1] / "postgres", "-D", folder / "data", "-k", folder, "-h", ""], **as_user)
-    try:
-        for _ in range(100):
-            if (folder / ".s.PGSQL.5432").exists():
-                break
-            time.sleep(0.1)
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-        shutil.rmtree(folder)
 
 
 def stride(usual: int) -> int:

@@ -2,14 +2,18 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from server.agent.loop import Loop
 from server.agent.runs import RefusedError, Runs
 from server.store.engine import DatabaseError, open_database
 from server.store.runs import ConflictError, RunStore
+from tests.conftest import ROOT
 from tests.server.agent.script import Script, defined, played
 
 
@@ -54,8 +58,23 @@ def test_a_database_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None
     for _ in range(2):
         open_database(f"sqlite:///{tmp_path}/runs.db").dispose()
     connection = sqlite3.connect(tmp_path / "runs.db")
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert connection.execute("SELECT count(*) FROM alembic_version").fetchall() == [(1,)]
     connection.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_processes_that_start_together_make_the_schema_once(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/runs.db" if kind == "sqlite" else request.getfixturevalue("postgres")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for table in reversed(sa.inspect(connection).get_table_names()):
+            connection.execute(sa.text(f"DROP TABLE {table}" + (" CASCADE" if kind == "postgres" else "")))
+    engine.dispose()
+    code = "import sys; from server.store.engine import open_database; open_database(sys.argv[1])"
+    started = [subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
