@@ -47,6 +47,12 @@ def interleave_heads(rows: NDArray[Any], heads: int) -> NDArray[Any]:
     return rows.reshape(heads, 2, size // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
+def separate_pairs(rows: NDArray[Any], heads: int) -> NDArray[Any]:
+    """The reverse of `interleave_heads`."""
+    size = rows.shape[0] // heads
+    return rows.reshape(heads, size // 2, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
 def _read_config(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / "config.json"
     if not path.is_file():

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.export.card import ExportError
-from training.export.gguf_file import interleave_heads
+from training.export.gguf_file import interleave_heads, separate_pairs
 
 _ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
@@ -57,11 +57,21 @@ class BaseModel:
 
     def arranged(self, name: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output rows of a projection in llama.cpp's order. `name`: the checkpoint's, of weight, bias or module."""
+        heads = self._turned_heads(name)
+        return rows if heads is None else interleave_heads(rows, heads)
+
+    def restored(self, name: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The reverse of `arranged`."""
+        heads = self._turned_heads(name)
+        return rows if heads is None else separate_pairs(rows, heads)
+
+    def _turned_heads(self, name: str) -> int | None:
+        """Number of heads whose rows have another order in llama.cpp."""
         heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
         for projection, count in heads.items():
             if self.kind in _INTERLEAVED and f".{projection}" in name:
-                return interleave_heads(rows, self.config.get(count) or self.config["num_attention_heads"])
-        return rows
+                return int(self.config.get(count) or self.config["num_attention_heads"])
+        return None
 
 
 def read_base(folder: Path) -> BaseModel:

@@ -1,0 +1,63 @@
+"""From files to rows: validated, rendered, audited; and rows to batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from server.chat.template import TemplateError
+from training.data.record import Record
+from training.data.validation import read_lines, require_valid
+from training.train.audit import MaskAudit
+from training.train.rows import Renderer, Row
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """A file, rendered."""
+
+    records: tuple[tuple[int, Record], ...]
+    """With their line numbers."""
+    rows: tuple[Row, ...]
+    audit: MaskAudit
+
+
+def read_rows(path: Path, renderer: Renderer, longest: int, *, allow_invalid: bool = False) -> RowSet:
+    """Raises: InvalidDataError, OSError."""
+    if not allow_invalid:
+        require_valid(path)
+    records, rows, audit = list[tuple[int, Record]](), list[Row](), MaskAudit()
+    stops = renderer.stop_tokens
+    for line, value in read_lines(path):
+        record = Record.model_validate(value)
+        records.append((line, record))
+        try:
+            made = renderer.rows(record, line, longest)
+        except TemplateError as error:
+            audit.refuse(line, str(error))
+            continue
+        audit.add(line, made, stops)
+        rows += made
+    return RowSet(tuple(records), tuple(rows), audit)
+
+
+class PaddedBatches:
+    """Collates rows: padded at their end, where nothing is learnt."""
+
+    def __init__(self, pad: int) -> None:
+        self._pad = pad
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Tensors of shape (rows, tokens)."""
+        width = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), width), self._pad)
+        labels = torch.full((len(rows), width), -100)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for number, row in enumerate(rows):
+            length = len(row["input_ids"])
+            ids[number, :length] = torch.tensor(row["input_ids"])
+            labels[number, :length] = torch.tensor(row["labels"])
+            mask[number, :length] = 1
+        return {"input_ids": ids, "labels": labels, "attention_mask": mask}

@@ -1,0 +1,104 @@
+"""The model to train, and TRL's trainer around it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel, PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from training.train.dataset import PaddedBatches
+from training.train.recipe import AdapterSettings, TrainingRecipe
+from training.train.rows import Row
+
+
+class RecipeError(ValueError):
+    """This machine can't do what the recipe wants."""
+
+
+def load_model(base: Path, recipe: TrainingRecipe) -> PreTrainedModel:
+    """In F32 on a CPU, which is what the proof of the export computes with; in bfloat16 on a GPU. Raises: RecipeError."""
+    quantization = _quantization() if recipe.is_quantized else None
+    dtype = torch.bfloat16 if torch.cuda.is_available() and recipe.adapter else torch.float32
+    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, quantization_config=quantization)
+
+
+def lora_config(settings: AdapterSettings) -> LoraConfig:
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_rslora=settings.is_rank_stabilized,
+        target_modules=list(settings.targets) or "all-linear",
+        bias="none",
+    )
+
+
+def supervised_trainer(
+    model: PreTrainedModel, tokenizer: Any, rows: tuple[Row, ...], recipe: TrainingRecipe, callback: TrainerCallback
+) -> SFTTrainer:
+    """Rows are rendered and masked already: TRL neither prepares nor cuts them."""
+    data = Dataset.from_dict({"input_ids": [list(row.ids) for row in rows], "labels": [row.labels() for row in rows]})
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(**common_arguments(recipe), max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
+        data_collator=PaddedBatches(tokenizer.pad_token_id),
+        train_dataset=data,
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe.adapter) if recipe.adapter else None,
+        callbacks=[callback],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def planned_steps(rows: int, recipe: TrainingRecipe) -> int:
+    """Optimizer steps of the whole run, on one device."""
+    each = max(1, -(-(-(-rows // recipe.batch_size)) // recipe.accumulation))
+    return recipe.max_steps or math.ceil(recipe.epochs * each)
+
+
+def common_arguments(recipe: TrainingRecipe) -> dict[str, Any]:
+    """What TRL's methods have in common."""
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(recipe.output / "checkpoints"),
+        "num_train_epochs": recipe.epochs,
+        "max_steps": recipe.max_steps or -1,
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "learning_rate": recipe.peak_learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": recipe.warmup,
+        "weight_decay": recipe.weight_decay,
+        "seed": recipe.seed,
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": recipe.checkpoint_every,
+        "save_total_limit": 2,
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu and recipe.adapter is not None,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "remove_unused_columns": False,
+    }
+
+
+def _quantization() -> BitsAndBytesConfig:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise RecipeError("a base in 4 bits needs bitsandbytes: pip install bitsandbytes") from error
+    if not torch.cuda.is_available():
+        raise RecipeError("a base in 4 bits needs a GPU")
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+    )
