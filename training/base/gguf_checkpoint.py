@@ -1,7 +1,7 @@
 """A GGUF model as a checkpoint that torch can train: the export, backwards.
 
-Quantized weights become F32, which is what llama.cpp computes with too, so an adapter trained on the checkpoint fits the
-file it came from. Made once for a file's contents and kept in the cache.
+Quantized weights become F32, which is what llama.cpp takes them for too, so an adapter trained on the checkpoint fits
+the file it came from. Made once for a file's contents and kept in the cache.
 """
 
 import hashlib

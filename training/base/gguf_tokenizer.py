@@ -51,7 +51,7 @@ def read_tokenizer(fields: Fields) -> PreTrainedTokenizerFast:
 
 
 def _byte_pairs(tokens: list[str], merges: list[str], pattern: str) -> Tokenizer:
-    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
+    pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
     tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, pairs))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

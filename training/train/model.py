@@ -20,7 +20,7 @@ class RecipeError(ValueError):
 
 
 def load_model(base: Path, recipe: TrainingRecipe) -> PreTrainedModel:
-    """In F32 on a CPU, which is what the proof of the export computes with; in bfloat16 on a GPU. Raises: RecipeError."""
+    """In F32 on a CPU, as the proof of the export computes; in bfloat16 on a GPU. Raises: RecipeError."""
     quantization = _quantization() if recipe.is_quantized else None
     dtype = torch.bfloat16 if torch.cuda.is_available() and recipe.adapter else torch.float32
     return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, quantization_config=quantization)
@@ -58,8 +58,8 @@ def supervised_trainer(
 
 def planned_steps(rows: int, recipe: TrainingRecipe) -> int:
     """Optimizer steps of the whole run, on one device."""
-    each = max(1, -(-(-(-rows // recipe.batch_size)) // recipe.accumulation))
-    return recipe.max_steps or math.ceil(recipe.epochs * each)
+    batches = math.ceil(rows / recipe.batch_size)
+    return recipe.max_steps or math.ceil(recipe.epochs * math.ceil(batches / recipe.accumulation))
 
 
 def common_arguments(recipe: TrainingRecipe) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Conversations as rows of tokens, with the tokens that are learnt: rendered and cut by the code that serves.
 
-Each answer is found by rendering the conversation up to it as the server does (with the generation prompt) and up to its
-end: what the second text has more is what the model is to write. Prompt and answer are tokenized apart, as they are when
-serving. Where a template shows earlier turns otherwise once later ones follow (thinking that is dropped), every answer
+Each answer is found by rendering the conversation up to it as the server does (with the generation prompt) and up to
+its end: what the second text has more is what the model is to write. Prompt and answer are tokenized apart, as they
+are when serving. Where a template shows earlier turns otherwise once later ones follow (thinking that is dropped), every answer
 becomes a row of its own. Weight 0 keeps an answer as context.
 """
 
@@ -71,10 +71,8 @@ class Renderer:
         self.conversations = Conversations(compiled, names)
         self.tokenizer = tokenizer
         self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
-        started = tokenizer.encode("", add_special_tokens=True)
-        self._begin = (
-            started[:1] if tokenizer.bos_token_id is not None and started[:1] == [tokenizer.bos_token_id] else []
-        )
+        started = tokenizer.encode("", add_special_tokens=True)[:1]
+        self._begin = started if tokenizer.bos_token_id in started else []
 
     @property
     def stop_tokens(self) -> frozenset[int]:

@@ -33,9 +33,9 @@ def run(
 ) -> Outcome:
     """Train, and leave the adapter in `recipe.output/adapter`, as PEFT has it and as GGUF.
 
-    Goes on from the folder's last checkpoint, and of a finished run only gives the outcome. `should_stop` is asked after
-    each step; when it says so a checkpoint is written and the outcome is not finished. `cache`: where checkpoints
-    made of GGUF files are kept, by default ~/.cache/trammel/bases.
+    Goes on from the folder's last checkpoint, and of a finished run only gives the outcome. `should_stop` is asked
+    after each step; when it says so a checkpoint is written and the outcome is not finished. `cache`: where
+    checkpoints made of GGUF files are kept, by default ~/.cache/trammel/bases.
 
     Raises: InvalidDataError, NothingToLearnError, RecipeMismatchError, RecipeError, ExportError, OSError.
     """
