@@ -49,7 +49,7 @@ class Evaluated:
 
     step: int
     metrics: Mapping[str, float]
-    """`loss`, `chat_loss` (nats a token), `choice`, `name`, `arguments`, `exact` (shares), as far as they can be told."""
+    """`loss`, `chat_loss` (nats a token), `choice`, `name`, `arguments`, `exact` (shares): what can be told."""
     is_best: bool = False
 
 

@@ -2,8 +2,8 @@
 
 Each answer is found by rendering the conversation up to it as the server does (with the generation prompt) and up to
 its end: what the second text has more is what the model is to write. Prompt and answer are tokenized apart, as they
-are when serving. Where a template shows earlier turns otherwise once later ones follow (thinking that is dropped), every answer
-becomes a row of its own. Weight 0 keeps an answer as context.
+are when serving. Where a template shows earlier turns otherwise once later ones follow (thinking that is dropped),
+every answer becomes a row of its own. Weight 0 keeps an answer as context.
 """
 
 import re
