@@ -1,0 +1,89 @@
+"""Commands of this machine and code of the model as tools."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from server.tools.commands import BoundPassedError, code_tool, command_tool
+from server.tools.definition import CallContext, ToolDefinition, ToolError
+from server.tools.sandbox import Bounds, Job, NoSandboxError, find_sandbox
+from server.tools.sandbox.docker import Docker
+
+CONTEXT = CallContext("run", "run:call")
+WORDS = {"type": "object", "properties": {"text": {"type": "string"}, "count": {"type": "integer"}}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_a_sandbox() -> None:
+    try:
+        asyncio.run(find_sandbox())
+    except NoSandboxError as error:
+        pytest.skip(f"{error}: tools that are commands are NOT tried")
+
+
+def call(tool: ToolDefinition, **arguments: Any) -> Any:
+    return asyncio.run(tool.execute(arguments, CONTEXT))
+
+
+def test_an_argument_is_one_word_whatever_it_holds() -> None:
+    tool = command_tool("say", ["printf", "%s|", "{text}", "n={count}"], WORDS)
+    assert call(tool, text="$(id); rm -rf / 'x' \"y\"\n", count=3) == "$(id); rm -rf / 'x' \"y\"\n|n=3|"
+
+
+@pytest.mark.parametrize("text", ["-rf", "--output=/x", "a\0b"])
+def test_an_argument_can_not_become_an_option(text: str) -> None:
+    with pytest.raises(ToolError):
+        call(command_tool("list", ["ls", "{text}"], WORDS), text=text)
+
+
+def test_a_command_reads_its_arguments_as_json_and_may_answer_in_json() -> None:
+    assert call(command_tool("echo", ["cat"], WORDS), text="é", count=2) == {"text": "é", "count": 2}
+
+
+def test_a_failing_command_tells_its_exit_code_and_its_words() -> None:
+    answer = call(command_tool("fail", ["sh", "-c", "echo some; echo why >&2; exit 4"], WORDS))
+    assert answer == {"exit_code": 4, "output": "some\n", "error": "why\n"}
+
+
+def test_a_bound_that_is_passed_is_named() -> None:
+    tool = command_tool("wait", ["sleep", "60"], WORDS, bounds=Bounds(seconds=0.3))
+    with pytest.raises(BoundPassedError, match="time"):
+        call(tool)
+
+
+def test_code_of_the_model_runs_and_its_output_comes_back() -> None:
+    tool = code_tool()
+    assert call(tool, code="print(sum(range(10)))") == 45
+    assert "ZeroDivisionError" in call(tool, code="1/0")["error"]
+    assert tool.effect == "read"
+    assert tool.trust == "untrusted"
+
+
+def test_a_command_that_names_an_unknown_argument_is_no_tool() -> None:
+    with pytest.raises(ValueError, match="names user"):
+        command_tool("find", ["id", "{user}"], WORDS)
+
+
+def test_without_a_sandbox_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.tools.sandbox.bubblewrap.PROGRAMS", "/nowhere")
+    monkeypatch.setattr("server.tools.sandbox.landlock._SIGNALS_SCOPED", 10**6)
+    with pytest.raises(NoSandboxError, match="Install bubblewrap"):
+        call(command_tool("say", ["echo"], WORDS))
+
+
+def test_the_words_of_docker_hold_every_bound() -> None:
+    """No Docker runs where the tests run: only the command line is looked at."""
+    bounds = Bounds(memory=1000, processes=7, disk=2000)
+    line = " ".join(Docker("python:3").launch(Job(("python", "-c", "1"), bounds=bounds, environment={"A": "b"})))
+    for part in (
+        "--network none",
+        "--read-only",
+        "--cap-drop ALL",
+        "--memory 1000",
+        "--pids-limit 7",
+        "size=2000",
+        "--pull never",
+        "--env A=b python:3 python -c 1",
+    ):
+        assert part in line
