@@ -62,6 +62,8 @@ class Spoke:
     completion_tokens: int = 0
     is_cut: bool = False
     """It ran into its own token limit."""
+    reasoning: str = ""
+    """What it thought before."""
     kind: Literal["spoke"] = "spoke"
 
 

@@ -70,7 +70,9 @@ class Loop:
         state, caps = run.state, run.state.started.caps
         shown = self._shown(state)
         names = () if self.guards.dedup and state.must_answer else self._names(state)
-        speaking = self.speaker.speak(state.started, state.prompt, shown, names, caps.tokens - state.spent.tokens)
+        left = caps.tokens - state.spent.tokens
+        run.silence()
+        speaking = self.speaker.speak(state.started, state.prompt, shown, names, left, run.hear)
         try:
             with chat_span(state.model) as span:
                 spoke = await asyncio.wait_for(speaking, max(0.0, caps.seconds - state.spent.seconds))

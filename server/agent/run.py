@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from server.agent.events import Event, write_event
+from server.agent.speaker import Piece
 from server.agent.state import RunState
 from server.tools.definition import ToolDefinition
 
@@ -40,7 +41,9 @@ class Run:
         self.lock = asyncio.Lock()
         """Hold it from looking at the state to recording what follows from it, if somebody else may record too."""
         self.changed = asyncio.Condition()
-        """Told of every event, and when the run comes to rest."""
+        """Told of every event and every piece of a turn, and when the run comes to rest."""
+        self.pieces: list[Piece] = []
+        """Of the turn under way; each turn, and each attempt at one, has a list of its own."""
         self.is_resting = False
         self._journal = journal
         self._tools = tools
@@ -61,6 +64,16 @@ class Run:
             raise OverError
         await asyncio.shield(asyncio.ensure_future(self._record(event)))
 
+    def silence(self) -> None:
+        """Nothing of the next turn has been said yet."""
+        self.pieces = []
+
+    async def hear(self, piece: Piece) -> None:
+        """Pass on a piece of the turn under way to those who listen."""
+        self.pieces.append(piece)
+        async with self.changed:
+            self.changed.notify_all()
+
     async def rest(self) -> None:
         """Nothing more will happen until somebody outside does something."""
         self.is_resting = True
@@ -77,15 +90,22 @@ class Run:
         async with self.changed:
             await self.changed.wait_for(lambda: self.state.length > length)
 
-    async def until_changed(self, length: int) -> None:
-        """Wait until the run has more events than that, or rests."""
+    async def until_changed(self, length: int, *, to_rest: bool) -> None:
+        """Wait until the run has more events than that, or there is more of the turn than now, or it rests or ends."""
+        pieces, heard = self.pieces, len(self.pieces)
+
+        def is_changed() -> bool:
+            is_over = self.state.ended is not None or (to_rest and self.is_resting)
+            return is_over or self.state.length > length or self.pieces is not pieces or len(pieces) > heard
+
         async with self.changed:
-            await self.changed.wait_for(lambda: self.is_resting or self.state.length > length)
+            await self.changed.wait_for(is_changed)
 
     async def _record(self, event: Event) -> None:
         ahead = _status_after(event)
         await asyncio.to_thread(self._journal.append, self.id, self.state.length, write_event(event), ahead)
         self.state.apply(event, self._tools)
+        self.silence()
         if self._observe is not None:
             self._observe(event, self.state)
         async with self.changed:

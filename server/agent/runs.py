@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from server.agent.events import Decided, Ended, Event, Received, Started, read_event, write_event
 from server.agent.loop import Loop, denial
 from server.agent.run import OverError, Run
-from server.agent.speaker import UnavailableError
+from server.agent.speaker import Piece, UnavailableError
 from server.agent.state import RunState
 from server.agent.tally import Tally
 from server.agent.tracing import agent_span
@@ -126,26 +126,28 @@ class Runs:
         self._live.pop(run.id, None)
         await asyncio.to_thread(self.store.delete, run.id)
 
-    async def watch(self, run: Run, after: int = -1) -> AsyncIterator[tuple[int, float, Event]]:
-        """Events behind number `after`, and then those that come, until the run has ended."""
-        while True:
-            for number, at, body in await asyncio.to_thread(self.store.events, run.id, after):
-                yield number, at, read_event(body)
-                after = number
-            if run.state.ended is not None and after >= run.state.length - 1:
-                return
-            await run.until_longer(after + 1)
+    async def watch(
+        self, run: Run, after: int = -1, *, to_rest: bool = False
+    ) -> AsyncIterator[tuple[int, float, Event] | Piece]:
+        """Events behind number `after`, and then those that come, with the pieces of a turn while it is spoken.
 
-    async def watch_to_rest(self, run: Run, after: int = -1) -> AsyncIterator[tuple[int, float, Event]]:
-        """As `watch`, but only until the run waits for somebody or has ended."""
+        Until the run has ended; with `to_rest`, only until it waits for somebody.
+        """
         while True:
             for number, at, body in await asyncio.to_thread(self.store.events, run.id, after):
                 yield number, at, read_event(body)
                 after = number
-            if after >= run.state.length - 1:
-                if run.is_resting:
+            turn, heard = run.pieces, 0
+            while after >= run.state.length - 1:
+                if not heard:
+                    turn = run.pieces  # of a turn that broke off and is spoken anew, only the first attempt is told
+                if heard < len(turn) and turn is run.pieces and after == run.state.length - 1:
+                    yield turn[heard]
+                    heard += 1
+                elif run.state.ended is not None or (to_rest and run.is_resting):
                     return
-                await run.until_changed(after + 1)
+                else:
+                    await run.until_changed(after + 1, to_rest=to_rest)
 
     async def close(self) -> None:
         """Stop driving; runs stay as they are stored, and go on when the server is started again."""

@@ -201,7 +201,7 @@ class RunState:
         self.spent.seconds += event.seconds
         self.spent.tokens += event.completion_tokens + max(0, event.prompt_tokens - event.cached_tokens)
         calls = tuple(ToolCall(call.name, _arguments(call), call.id) for call in event.calls)
-        self.messages.append(Message("assistant", event.content or None, calls))
+        self.messages.append(Message("assistant", event.content or None, calls, reasoning=event.reasoning or None))
         self.voices.assistant.append(event.content)
         self.turn = tuple(call.id for call in event.calls)
         self.taint_of_turn = tuple(self.tainted_by)

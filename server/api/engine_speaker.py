@@ -5,25 +5,39 @@ those that may be called now.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from server.agent.events import Call, Spoke, Started
-from server.agent.speaker import UnavailableError
+from server.agent.speaker import Hear, Piece, UnavailableError
 from server.api.catalog import Catalog
 from server.api.chat_request import read_chat_request
 from server.api.completion import Answer, start_completion
 from server.api.errors import translate
+from server.api.run_choice import choice_of
 from server.api.services import Services
 from server.api.wire import ChatCompletionRequest
 from server.chat.messages import Message, Tool
+from server.chat.parser import CallDelta, CallEnd, CallStart, Delta
 from server.chat.request import ChatRequest, ToolChoice
 from server.engine.errors import EngineStoppedError, QueueFullError, ShuttingDownError
 
 
 class SpeechError(Exception):
     """The model can't go on with this conversation; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What makes a turn of a run out of the request that began it."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+    choice: ToolChoice
+    max_tokens: int
+
+    def fill(self, chat: ChatRequest) -> ChatRequest:
+        most = max(1, min(chat.max_tokens or self.max_tokens, self.max_tokens))
+        return replace(chat, messages=self.messages, tools=self.tools, tool_choice=self.choice, max_tokens=most)
 
 
 class EngineSpeaker:
@@ -39,13 +53,15 @@ class EngineSpeaker:
         tools: tuple[Tool, ...],
         names: tuple[str, ...],
         max_tokens: int,
+        hear: Hear,
     ) -> Spoke:
         """Raises: UnavailableError, SpeechError."""
         begin = time.monotonic()
         body = ChatCompletionRequest.model_validate(started.request)
         is_first = len(messages) == len(started.messages)
         try:
-            answer = await self._answer(body, messages, tools, names, is_first=is_first, max_tokens=max_tokens)
+            choice = choice_of(body).of_turn(names, is_first=is_first)
+            answer = await self._answer(body, _Turn(messages, tools, choice, max_tokens), hear)
         except (QueueFullError, EngineStoppedError, ShuttingDownError) as error:
             raise UnavailableError(str(error)) from error
         except Exception as error:
@@ -59,63 +75,32 @@ class EngineSpeaker:
             usage.cached_tokens,
             usage.completion_tokens,
             answer.reason == "length",
+            answer.reasoning,
         )
 
-    async def _answer(
-        self,
-        body: ChatCompletionRequest,
-        messages: tuple[Message, ...],
-        tools: tuple[Tool, ...],
-        names: tuple[str, ...],
-        *,
-        is_first: bool,
-        max_tokens: int,
-    ) -> Answer:
+    async def _answer(self, body: ChatCompletionRequest, turn: _Turn, hear: Hear) -> Answer:
         async with self._catalog.lend(body.model, Services) as services:
-            chat = read_chat_request(
-                body.model_copy(update={"tools": None, "tool_choice": None}), services.engine.model.sampling_defaults
-            )
-            chat = replace(
-                chat,
-                messages=messages,
-                tools=tools,
-                tool_choice=_choice(started_choice(body), names, is_first=is_first),
-                max_tokens=max(1, min(chat.max_tokens or max_tokens, max_tokens)),
-            )
+            plain = body.model_copy(update={"tools": None, "tool_choice": None})
+            chat = turn.fill(read_chat_request(plain, services.engine.model.sampling_defaults))
             completion = await start_completion(
-                services, chat, 1, model=body.model, adapter=services.adapter_of(body.model), streams=False
+                services, chat, 1, model=body.model, adapter=services.adapter_of(body.model)
             )
+        answer = Answer()
         try:
-            return await completion.answer(0)
+            async for event in completion.events(0):
+                answer.add(event)
+                if isinstance(event, Delta):
+                    await hear(Piece(event, _call_of(event, answer)))
         finally:
             await completion.cancel()
+        answer.calls = [call for call in answer.calls if call.is_whole]
+        return answer
+
+
+def _call_of(delta: Delta, answer: Answer) -> str:
+    return answer.calls[-1].id if isinstance(delta, CallStart | CallDelta | CallEnd) else ""
 
 
 def check_request(services: Services, chat: ChatRequest, tools: tuple[Tool, ...]) -> None:
     """Refuse at once what no turn could be made of. Raises: as `Conversations.prepare`."""
     services.conversations.prepare(replace(chat, tools=tools, tool_choice=ToolChoice("auto" if tools else "none")))
-
-
-def started_choice(body: ChatCompletionRequest) -> ToolChoice:
-    """What the request says about calling; which tools there are is the run's matter."""
-    match body.tool_choice:
-        case None | "auto":
-            return ToolChoice("auto")
-        case "none" | "required" as word:
-            return ToolChoice(word)
-        case choice:
-            written: Mapping[str, Any] = choice.model_dump()
-    if written["type"] == "allowed_tools":
-        allowed = written["allowed_tools"]
-        return ToolChoice(allowed["mode"], tuple(tool["function"]["name"] for tool in allowed["tools"]))
-    return ToolChoice("required", (written["function"]["name"],))
-
-
-def _choice(wanted: ToolChoice, names: tuple[str, ...], *, is_first: bool) -> ToolChoice:
-    """`required` holds for the first turn only: a model that must always call never answers."""
-    left = tuple(name for name in names if wanted.names is None or name in wanted.names)
-    if not is_first and wanted.mode == "required":
-        return ToolChoice("auto" if names else "none", names)
-    if not left or wanted.mode == "none":
-        return ToolChoice("none")
-    return ToolChoice(wanted.mode, left)

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from server.agent.events import Spoke
 from server.agent.run import Run
 from server.agent.runs import Runs
+from server.agent.speaker import Piece, with_whole_turns
 from server.api.catalog import Catalog
 from server.api.completion import ChoiceFinished
 from server.api.errors import ApiError, invalid
@@ -21,7 +22,7 @@ from server.api.response_events import ResponseEvents, new_response_id
 from server.api.response_objects import Json, response_object
 from server.api.response_request import as_chat_completion, as_response_error
 from server.api.response_run import ResponseWriter, gather_items
-from server.api.response_steps import list_item, parts_of_request, tell_step
+from server.api.response_steps import StepTeller, list_item, parts_of_request
 from server.api.response_wire import ApprovalFilter, ResponseRequest, ServerToolsIn
 from server.api.run_request import read_run_request
 from server.api.run_routes import found, refusals
@@ -91,7 +92,8 @@ class AgentResponse:
 
     async def events(self, choice: int) -> AsyncIterator[Json]:  # noqa: ARG002 - there is one
         """The response's events; it is stored before the last. Raises: ApiError, if the run fails."""
-        progress, state = self.progress, self._run.state
+        progress, state, runs = self.progress, self._run.state, self._source.runs
+        teller = StepTeller(progress, self._run, runs.loop)
         spoken: list[Spoke] = []
         for told in progress.begin():
             yield told
@@ -99,10 +101,12 @@ class AgentResponse:
             kinds = ({"type": f"response.mcp_list_tools.{what}"} for what in ("in_progress", "completed"))
             for told in progress.whole(self.lists, *kinds, begun=self.lists | {"tools": []}):
                 yield told
-        async for _, _, event in self._source.runs.watch_to_rest(self._run, self._after):
-            spoken += [event] if isinstance(event, Spoke) else []
-            for told in tell_step(progress, self._run, event):
+        async for step in with_whole_turns(runs.watch(self._run, self._after, to_rest=True)):
+            spoken += [step[2]] if not isinstance(step, Piece) and isinstance(step[2], Spoke) else []
+            for told in teller.tell(step):
                 yield told
+        for told in teller.end():
+            yield told
         if state.ended is not None and state.ended.status == "failed":
             raise ApiError(500, f"The run {self._run.id} failed: {state.ended.error}", code="run_failed")
         is_cut = state.ended is not None and state.ended.status == "incomplete"

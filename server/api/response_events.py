@@ -7,6 +7,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming.
 
 import time
 import uuid
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +92,10 @@ class ResponseEvents:
         self._open: _Text | _Thought | _Call | None = None
         self._place = 0
         """`output_index` of the item that is open, or of the next."""
+        self._beside: dict[str, int] = {}
+        """`output_index` of the items that are open beside others, by id."""
+        self._places: list[int] = []
+        """`output_index` of each item of the output."""
         self._untold: list[Json] = []
         """Log probabilities of tokens whose text has not come yet."""
 
@@ -118,13 +123,28 @@ class ResponseEvents:
 
     def whole(self, item: Json, *between: Json, begun: Json | None = None) -> Iterator[Json]:
         """An item that comes all at once: added (as `begun`), its own events `between`, done."""
-        yield from self._close("completed")
-        yield self._item_event("added", begun or item)
+        yield from self.add(begun or item)
         for event in between:
-            yield self._event(event["type"], item_id=item["id"], output_index=self._place, **_without_type(event))
-        yield self._item_event("done", item)
-        self.response["output"].append(item)
+            yield self.about(item["id"], event)
+        yield self.done(item)
+
+    def add(self, item: Json) -> Iterator[Json]:
+        """Begin an item that stays open beside others, until it is `done`."""
+        yield from self._close("completed")
+        yield self._item_event("added", item)
+        self._beside[item["id"]] = self._place
         self._place += 1
+
+    def about(self, item: str, event: Json) -> Json:
+        """An event of an item that is open beside others, by its id."""
+        return self._event(event["type"], item_id=item, output_index=self._beside[item], **_without_type(event))
+
+    def done(self, item: Json, *, is_kept: bool = True) -> Json:
+        """End such an item. `is_kept`: it is part of the response's output, in the order of beginnings."""
+        place = self._beside.pop(item["id"])
+        if is_kept:
+            self._keep(place, item)
+        return self._event("response.output_item.done", output_index=place, item=item)
 
     def end(self) -> Iterator[Json]:
         """The last event: the whole response."""
@@ -200,9 +220,14 @@ class ResponseEvents:
         item = self._open.item(status)
         yield self._item_event("done", item)
         if not isinstance(self._open, _Call) or status == "completed":
-            self.response["output"].append(item)
+            self._keep(self._place, item)
         self._open = None
         self._place += 1
+
+    def _keep(self, place: int, item: Json) -> None:
+        at = bisect(self._places, place)
+        self._places.insert(at, place)
+        self.response["output"].insert(at, item)
 
     def _item_event(self, what: str, item: Json) -> Json:
         return self._event(f"response.output_item.{what}", output_index=self._place, item=item)

@@ -7,20 +7,23 @@ client's own call, for the user's word) ends the completion; `"trammel": {"run":
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from server.agent.events import Spoke, read_event
+from server.agent.events import Event, Judged, Spoke, read_event
 from server.agent.run import Run
 from server.agent.runs import Runs
+from server.agent.speaker import Piece, with_whole_turns
 from server.api.catalog import Catalog
 from server.api.errors import ApiError, invalid
-from server.api.run_objects import chat_message, event_object, run_object, tokens_of
+from server.api.run_objects import chat_message, delta_object, event_object, question_text, run_object, tokens_of
 from server.api.run_request import read_run_request
 from server.api.run_routes import created_at, found, refusals, with_keep_alive
 from server.api.stream import DONE, data
 from server.api.wire import ChatCompletionRequest
+from server.chat.parser import ContentDelta, ReasoningDelta
 
 Json = dict[str, Any]
 
@@ -85,8 +88,32 @@ def _spoken(runs: Runs, run: Run) -> list[Spoke]:
     return [event for event in events if isinstance(event, Spoke)]
 
 
+def _question(run: Run, event: Event) -> str | None:
+    if not isinstance(event, Judged) or event.verdict != "question":
+        return None
+    return question_text(run.state.calls[event.call])
+
+
+@dataclass(slots=True)
+class Gap:
+    """A blank line between the texts of two turns."""
+
+    is_due: bool = False
+    has_text: bool = False
+
+    def before(self, text: str) -> str:
+        due, self.is_due, self.has_text = self.is_due, False, True
+        return f"\n\n{text}" if due else text
+
+    def see(self, event: Event) -> None:
+        self.is_due = self.is_due or (isinstance(event, Spoke) and self.has_text)
+
+
 async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, after: int) -> AsyncIterator[str]:
-    """A chunk for each step, with the step under `trammel`; what the model says comes turn by turn."""
+    """What the model says as it says it, and a chunk for each step, with the step under `trammel`.
+
+    Texts of several turns are one message's content: a blank line is between them.
+    """
     frame: Json = {
         "id": f"chatcmpl-{run.id.removeprefix('run_')[:24]}",
         "object": "chat.completion.chunk",
@@ -99,9 +126,19 @@ async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, after: int)
         return "".join(data({**frame, "choices": [choice], **fields}))
 
     yield chunk({"role": "assistant", "content": "", "refusal": None}, trammel={"run": run.id})
-    async for number, at, event in runs.watch_to_rest(run, after):
-        delta = {"content": event.content} if isinstance(event, Spoke) and event.content else {}
-        yield chunk(delta, trammel=event_object(number, at, event))
+    gap = Gap()
+    async for told in with_whole_turns(runs.watch(run, after, to_rest=True)):
+        if not isinstance(told, Piece):
+            gap.see(told[2])
+            question = _question(run, told[2])
+            said = {"content": gap.before(question)} if question else {}
+            yield chunk(said, trammel=event_object(*told))
+        elif isinstance(told.delta, ContentDelta):
+            yield chunk({"content": gap.before(told.delta.text)})
+        elif isinstance(told.delta, ReasoningDelta):
+            yield chunk({"reasoning_content": told.delta.text})
+        elif (delta := delta_object(told)) is not None:
+            yield chunk({}, trammel=delta)
     message, reason = chat_message(run.state)
     if run.state.ended is not None and run.state.ended.status == "failed":
         failure = {"message": f"The run {run.id} failed: {run.state.ended.error}", "type": "server_error"}

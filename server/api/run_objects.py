@@ -5,7 +5,9 @@ from typing import Any
 
 from server.agent.events import Event, Spoke, write_event
 from server.agent.run import Run
+from server.agent.speaker import Piece
 from server.agent.state import CallState, RunState
+from server.chat.parser import CallDelta, CallStart, ContentDelta, ReasoningDelta
 
 Json = dict[str, Any]
 
@@ -68,6 +70,21 @@ def event_object(number: int, at: float, event: Event) -> Json:
     return {"id": number, "at": at, **written}
 
 
+def delta_object(piece: Piece) -> Json | None:
+    """A piece of a turn under way; None where it says nothing by itself."""
+    match piece.delta:
+        case ContentDelta(text):
+            return {"kind": "delta", "content": text}
+        case ReasoningDelta(text):
+            return {"kind": "delta", "reasoning_content": text}
+        case CallStart(_, name):
+            return {"kind": "delta", "call_id": piece.call, "name": name}
+        case CallDelta(_, arguments):
+            return {"kind": "delta", "call_id": piece.call, "arguments": arguments}
+        case _:
+            return None
+
+
 def chat_message(state: RunState) -> tuple[Json, str]:
     """The message a chat completion ends with, and its finish reason."""
     message: Json = {"role": "assistant", "content": answer_of(state), "refusal": None, "annotations": []}
@@ -126,4 +143,8 @@ def question_of(state: RunState) -> Json | None:
     call = state.question
     if call is None:
         return None
-    return {"call_id": call.call.id, "question": str(json.loads(call.call.arguments).get("question", ""))}
+    return {"call_id": call.call.id, "question": question_text(call)}
+
+
+def question_text(call: CallState) -> str:
+    return str(json.loads(call.call.arguments).get("question", ""))

@@ -6,13 +6,14 @@ from dataclasses import fields, replace
 
 from server.agent.caps import Caps
 from server.agent.events import QUESTION_TOOL, Started
-from server.agent.policy import Restrictions
+from server.agent.policy import Restrictions, callable_names
 from server.agent.runs import Runs
 from server.api.catalog import Catalog
 from server.api.chat_request import read_chat_request
 from server.api.custom_tools import CustomToolIn
 from server.api.engine_speaker import check_request
 from server.api.errors import invalid
+from server.api.run_choice import choice_of
 from server.api.services import Services
 from server.api.wire import ChatCompletionRequest, TrammelOptions
 from server.chat.messages import Tool
@@ -44,13 +45,15 @@ def _read(
     chat = read_chat_request(plain, services.engine.model.sampling_defaults)
     _check_names(chat, chosen)
     ours = tuple(Tool(tool.name, tool.parameters, tool.description) for tool in chosen)
+    restrictions = Restrictions(options.read_only, tuple(options.forbid), tuple(options.approve))
+    choice_of(body).check((*callable_names(chosen, restrictions), *(tool.name for tool in chat.tools)))
     check_request(services, chat, (*ours, *chat.tools))
     return Started(
         chat.messages,
         {tool.name: tool.version for tool in chosen},
         chat.tools,
         caps_of(options),
-        Restrictions(options.read_only, tuple(options.forbid), tuple(options.approve)),
+        restrictions,
         owner,
         body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"tools"}),
         options.ask_user,

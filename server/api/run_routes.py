@@ -11,9 +11,10 @@ from fastapi.responses import Response, StreamingResponse
 
 from server.agent.run import Run
 from server.agent.runs import RefusedError, Runs
+from server.agent.speaker import Piece
 from server.api.catalog import Catalog, catalog_of
 from server.api.errors import ApiError
-from server.api.run_objects import event_object, run_object
+from server.api.run_objects import delta_object, event_object, run_object
 from server.api.run_request import read_run_request
 from server.api.sampling_fields import Wire
 from server.api.wire import ChatCompletionRequest
@@ -104,13 +105,17 @@ async def stream_run(
     runs: TheRuns,
     owner: TheOwner,
     after: int | None = None,
+    deltas: bool = True,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Its events as they come, from the first or from behind `Last-Event-ID`, to its end."""
+    """Its events as they come, from the first or from behind `Last-Event-ID`, to its end.
+
+    Between them, as `delta`, what the model is saying.
+    """
     run = await found(runs, run_id, owner)
     seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else -1 if after is None else after
     return StreamingResponse(
-        with_keep_alive(_events(runs, run, seen)),
+        with_keep_alive(_events(runs, run, seen, deltas=deltas)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store"},
     )
@@ -183,8 +188,14 @@ async def with_keep_alive(texts: AsyncIterator[str]) -> AsyncIterator[str]:
         upcoming.cancel()
 
 
-async def _events(runs: Runs, run: Run, after: int) -> AsyncIterator[str]:
-    async for number, at, event in runs.watch(run, after):
+async def _events(runs: Runs, run: Run, after: int, *, deltas: bool) -> AsyncIterator[str]:
+    """Deltas have no id: who comes back with `Last-Event-ID` hears the turn under way from its beginning."""
+    async for told in runs.watch(run, after):
+        if isinstance(told, Piece):
+            if deltas and (delta := delta_object(told)) is not None:
+                yield f"event: delta\ndata: {json.dumps(delta, ensure_ascii=False)}\n\n"
+            continue
+        number, at, event = told
         text = json.dumps(event_object(number, at, event), ensure_ascii=False)
         yield f"id: {number}\nevent: {event.kind}\ndata: {text}\n\n"
 

@@ -60,9 +60,9 @@ def until(url: str, run: str, *statuses: str) -> dict[str, Any]:
     raise AssertionError(found)
 
 
-def events_of(url: str, run: str, after: str | None = None) -> list[dict[str, Any]]:
+def events_of(url: str, run: str, after: str | None = None, *, deltas: bool = False) -> list[dict[str, Any]]:
     headers = {} if after is None else {"last-event-id": after}
-    text = httpx.get(f"{url}/v1/runs/{run}/events", headers=headers, timeout=60).text
+    text = httpx.get(f"{url}/v1/runs/{run}/events", headers=headers, params={"deltas": deltas}, timeout=60).text
     return [json.loads(block.split("data: ")[1]) for block in text.split("\n\n") if "data: " in block]
 
 
@@ -93,7 +93,15 @@ def test_a_stream_tells_the_steps_and_ends_with_the_run(url: str) -> None:
     assert last == "[DONE]"
     chunks = [json.loads(block) for block in blocks]
     kinds = [chunk["trammel"]["kind"] for chunk in chunks if "kind" in chunk.get("trammel", {})]
-    assert kinds[:5] == ["started", "spoke", "judged", "begun", "returned"]
+    steps = [kind for kind in kinds if kind != "delta"]
+    assert steps[:5] == ["started", "spoke", "judged", "begun", "returned"]
+    told = [chunk["trammel"] for chunk in chunks if chunk.get("trammel", {}).get("kind") == "delta"]
+    assert kinds.index("delta") < kinds.index("spoke"), "a call is told while it is written"
+    assert told[0]["name"] == "get_weather"
+    first = chunks[-2]["trammel"]["steps"][0]
+    mine = [delta.get("arguments", "") for delta in told if delta["call_id"] == first["call_id"]]
+    assert "".join(mine) == first["arguments"]
+    assert len(mine) > 2
     assert kinds[-1] == "ended"
     assert chunks[-2]["choices"][0]["finish_reason"]
     assert chunks[-2]["trammel"]["object"] == "run"
@@ -114,6 +122,27 @@ def test_a_run_in_the_background_is_shown_listed_and_streamed_from_any_event(url
     assert listed["has_more"]
     further = httpx.get(f"{url}/v1/runs", params={"after": run}).json()
     assert run not in [one["id"] for one in further["data"]]
+
+
+def test_who_listens_to_a_run_in_the_background_hears_each_turn_as_it_is_spoken(url: str) -> None:
+    run = ask(url, [], "runs", tools=[LOOK], trammel={"max_steps": 2}).json()["id"]
+    (call,) = until(url, run, "waiting_for_client")["client_calls"]
+    told: list[dict[str, Any]] = []
+    with httpx.stream("GET", f"{url}/v1/runs/{run}/events", timeout=60) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                told.append(json.loads(line.removeprefix("data: ")))
+                if told[-1]["kind"] == "judged" and told[-1]["call"] == call["id"]:
+                    results = {"results": [{"call_id": call["id"], "content": "blue"}]}
+                    assert httpx.post(f"{url}/v1/runs/{run}/results", json=results).status_code == 200
+    second = told[[event["kind"] for event in told].index("received") :]
+    (spoke,) = [event for event in second if event["kind"] == "spoke"]
+    heard = [event for event in second if event["kind"] == "delta"]
+    assert len(heard) > 1
+    assert "".join(delta.get("content", "") for delta in heard) == spoke["content"]
+    for call in spoke["calls"]:
+        assert "".join(d.get("arguments", "") for d in heard if d.get("call_id") == call["id"]) == call["arguments"]
+    assert not [event for event in events_of(url, run, deltas=True) if event["kind"] == "delta"], "they are not stored"
 
 
 def test_a_destructive_call_waits_and_runs_once_it_is_approved(url: str, tally: Path) -> None:

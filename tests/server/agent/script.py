@@ -12,7 +12,9 @@ from server.agent.loop import Loop
 from server.agent.policy import Guards, Restrictions
 from server.agent.run import Run
 from server.agent.runs import Runs
+from server.agent.speaker import Hear, Piece, unheard
 from server.chat.messages import Message, Tool
+from server.chat.parser import CallDelta, ContentDelta, Delta
 from server.store.engine import open_database
 from server.store.runs import RunStore
 from server.tools.definition import ToolDefinition
@@ -39,6 +41,7 @@ class Script:
         tools: tuple[Tool, ...],
         names: tuple[str, ...],
         max_tokens: int,
+        hear: Hear,
     ) -> Spoke:
         self.seen.append(messages)
         self.named.append(names)
@@ -53,7 +56,23 @@ class Script:
             (name, arguments) for name, arguments in calls if name in names or not self.is_bound or name not in known
         ]
         text = turn if isinstance(turn, str) else "" if made else "done"
-        return Spoke(text, tuple(call(name, arguments) for name, arguments in made), 0.0, 10, 0, 5)
+        spoke = Spoke(text, tuple(call(name, arguments) for name, arguments in made), 0.0, 10, 0, 5)
+        for piece in unheard(spoke, []):
+            for smaller in halves(piece):
+                await hear(smaller)
+        return spoke
+
+
+def halves(piece: Piece) -> list[Piece]:
+    """A text is said in two pieces."""
+    match piece.delta:
+        case ContentDelta(text) if len(text) > 1:
+            texts: list[Delta] = [ContentDelta(text[:1]), ContentDelta(text[1:])]
+        case CallDelta(index, text) if len(text) > 1:
+            texts = [CallDelta(index, text[:1]), CallDelta(index, text[1:])]
+        case other:
+            texts = [other]
+    return [Piece(delta, piece.call) for delta in texts]
 
 
 def call(name: str, arguments: Any) -> Call:
