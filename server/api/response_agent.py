@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
@@ -23,7 +24,14 @@ from server.api.response_objects import Json, response_object
 from server.api.response_request import as_chat_completion, as_response_error
 from server.api.response_run import ResponseWriter, gather_items
 from server.api.response_steps import StepTeller, list_item, parts_of_request
-from server.api.response_wire import ApprovalFilter, ResponseRequest, ServerToolsIn
+from server.api.response_wire import (
+    AllowedToolsIn,
+    ApprovalFilter,
+    NamedTool,
+    ResponseRequest,
+    ServerToolChoice,
+    ServerToolsIn,
+)
 from server.api.run_request import read_run_request
 from server.api.run_routes import found, refusals
 from server.api.services import Services
@@ -135,8 +143,10 @@ class AgentResponse:
 
 async def _start(source: _Source, items: list[Json]) -> Run:
     try:
-        chat = await asyncio.to_thread(as_chat_completion, source.body, items)
-        chat = chat.model_copy(update={"trammel": _options(source)})
+        options = _options(source)
+        body = source.body.model_copy(update={"tool_choice": by_name(source.body.tool_choice, options.tools or [])})
+        chat = await asyncio.to_thread(as_chat_completion, body, items)
+        chat = chat.model_copy(update={"trammel": options})
         started = await read_run_request(_written_out(chat), source.runs, source.catalog, source.owner)
     except Exception as error:
         raise as_response_error(error) from error
@@ -152,14 +162,35 @@ def _options(source: _Source) -> TrammelOptions:
     wanted = source.body.server_tools
     if wanted is None:
         raise invalid("No run waits for this approval.", "input")
-    names = list(source.runs.loop.tools) if wanted.names is None else wanted.names
-    return TrammelOptions(
-        run_tools=True,
-        tools=names,
-        read_only=wanted.is_read_only,
-        approve=_to_approve(wanted, names),
-        max_calls=source.body.max_tool_calls,
-    )
+    given = source.body.trammel or TrammelOptions()
+    names = next((some for some in (wanted.names, given.tools) if some is not None), list(source.runs.loop.tools))
+    calls = [most for most in (source.body.max_tool_calls, given.max_calls) if most is not None]
+    narrower = {
+        "run_tools": True,
+        "run": None,
+        "tools": names,
+        "read_only": wanted.is_read_only or given.read_only,
+        "approve": [*_to_approve(wanted, names), *given.approve],
+        "max_calls": min(calls, default=None),
+    }
+    return given.model_copy(update=narrower)
+
+
+def by_name(choice: Any, names: list[str]) -> Any:
+    """A `tool_choice` with the server's own tools by their names, as if they were functions of the request."""
+
+    def named(one: NamedTool | ServerToolChoice) -> list[NamedTool]:
+        if isinstance(one, NamedTool):
+            return [one]
+        return [NamedTool(type="function", name=name) for name in ([one.name] if one.name else names)]
+
+    if isinstance(choice, ServerToolChoice):
+        if choice.name:
+            return named(choice)[0]
+        choice = AllowedToolsIn(type="allowed_tools", mode="required", tools=[choice])
+    if isinstance(choice, AllowedToolsIn):
+        return choice.model_copy(update={"tools": [tool for one in choice.tools for tool in named(one)]})
+    return choice
 
 
 def _to_approve(wanted: ServerToolsIn, names: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from server.api.response_wire import (
     NamedTool,
     ResponseRequest,
     SchemaTextFormat,
+    ServerToolChoice,
     ServerToolsIn,
 )
 from server.api.sampling_fields import SamplingFields
@@ -101,7 +102,7 @@ def _tool(tool: FunctionToolIn | CustomToolIn) -> Json:
 
 def _tool_choice(body: ResponseRequest) -> Any:
     match body.tool_choice:
-        case NamedTool() as named:
+        case NamedTool() | ServerToolChoice() as named:
             return _named(named)
         case AllowedToolsIn(mode=mode, tools=tools):
             allowed = {"mode": mode, "tools": [_named(tool) for tool in tools]}
@@ -110,7 +111,9 @@ def _tool_choice(body: ResponseRequest) -> Any:
             return word
 
 
-def _named(tool: NamedTool) -> Json:
+def _named(tool: NamedTool | ServerToolChoice) -> Json:
+    if isinstance(tool, ServerToolChoice):
+        raise invalid("The tools of the request have none of the server's own.", "tool_choice")
     return {"type": tool.type, tool.type: {"name": tool.name}}
 
 

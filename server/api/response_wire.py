@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, mod
 
 from server.api.custom_tools import GrammarText
 from server.api.sampling_fields import SamplingFields, Wire
+from server.api.wire import TrammelOptions
 
 INCLUDED_LOGPROBS = "message.output_text.logprobs"
 _INCLUDABLE = (
@@ -19,13 +20,23 @@ _INCLUDABLE = (
     INCLUDED_LOGPROBS,
 )
 
-_KINDS = {"function": "Named", "custom": "Named", "allowed_tools": "Allowed", "json_schema": "Schema"}
+_KINDS = {
+    "function": "Named",
+    "custom": "Named",
+    "allowed_tools": "Allowed",
+    "mcp": "Server",
+    "json_schema": "Schema",
+}
 
 
 def _kind(value: Any) -> str:
     """Which of several objects is meant, so that errors name the fields of that one only."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return _KINDS.get(str(kind), "Plain")
+
+
+def _choice_kind(value: Any) -> str:
+    return "Server" if _kind(value) == "Server" else "Named"
 
 
 def _format_kind(value: Any) -> str:
@@ -102,10 +113,22 @@ class NamedTool(Wire):
     name: str
 
 
+class ServerToolChoice(Wire):
+    """One of the server's own tools, or any of them."""
+
+    type: Literal["mcp"]
+    server_label: Literal["trammel"]
+    name: str | None = None
+
+
 class AllowedToolsIn(Wire):
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
-    tools: list[NamedTool] = Field(min_length=1)
+    tools: list[
+        Annotated[
+            Annotated[NamedTool, Tag("Named")] | Annotated[ServerToolChoice, Tag("Server")], Discriminator(_choice_kind)
+        ]
+    ] = Field(min_length=1)
 
 
 class PlainTextFormat(Wire):
@@ -158,7 +181,8 @@ class ResponseRequest(SamplingFields):
         Annotated[
             Annotated[Literal["none", "auto", "required"], Tag("Plain")]
             | Annotated[NamedTool, Tag("Named")]
-            | Annotated[AllowedToolsIn, Tag("Allowed")],
+            | Annotated[AllowedToolsIn, Tag("Allowed")]
+            | Annotated[ServerToolChoice, Tag("Server")],
             Discriminator(_kind),
         ]
         | None
@@ -176,6 +200,8 @@ class ResponseRequest(SamplingFields):
     reasoning: ReasoningIn | None = None
     prompt_cache_key: str | None = None
     safety_identifier: str | None = Field(default=None, max_length=64)
+    trammel: TrammelOptions | None = None
+    """Ours: caps and restrictions of a run of the server's own tools."""
     background: bool | None = None
     conversation: Any = None
     prompt: Any = None

@@ -46,7 +46,8 @@ def _read(
     _check_names(chat, chosen)
     ours = tuple(Tool(tool.name, tool.parameters, tool.description) for tool in chosen)
     restrictions = Restrictions(options.read_only, tuple(options.forbid), tuple(options.approve))
-    choice_of(body).check((*callable_names(chosen, restrictions), *(tool.name for tool in chat.tools)))
+    asking = [QUESTION_TOOL] if options.ask_user else []
+    choice_of(body).check((*callable_names(chosen, restrictions), *(tool.name for tool in chat.tools), *asking))
     check_request(services, chat, (*ours, *chat.tools))
     return Started(
         chat.messages,

@@ -145,6 +145,45 @@ def test_the_clients_function_is_handed_over_and_the_run_goes_on(client: openai.
     assert second.model_dump()["trammel"]["run"] == first.model_dump()["trammel"]["run"]
 
 
+def test_a_servers_tool_can_be_chosen_by_name_by_label_and_among_allowed_ones(client: openai.OpenAI) -> None:
+    names = ("get_weather", "find_user", "add_note")
+    label: Any = {"type": "mcp", "server_label": "trammel"}
+    by_name = ask(client, *names, tool_choice=label | {"name": "find_user"}, max_tool_calls=1)
+    assert by_name.output[1].name == "find_user"
+    by_label = ask(client, "find_user", tools=[LOOK], tool_choice=label, max_tool_calls=1)
+    assert by_label.output[1].name == "find_user"
+    some: Any = {"type": "allowed_tools", "mode": "required", "tools": [label | {"name": "find_user"}]}
+    allowed = ask(client, *names, tool_choice=some, max_tool_calls=3, extra_body={"trammel": {"max_steps": 3}})
+    called = [item.name for item in allowed.output if item.type == "mcp_call"]
+    assert set(called) == {"find_user"}
+    judge("Response", httpx.get(f"{client.base_url}responses/{allowed.id}").json())
+    with pytest.raises(openai.BadRequestError, match="no tool 'delete_note' to choose"):
+        ask(client, *names, tool_choice=label | {"name": "delete_note"})
+    with pytest.raises(openai.BadRequestError, match="none of the server's own"):
+        client.responses.create(model=MODEL, input="Hi", tools=[LOOK], tool_choice=label)
+
+
+def test_caps_and_restrictions_of_a_run_go_beside_openais_fields(client: openai.OpenAI) -> None:
+    options = {"forbid": ["find_user", "get_weather"], "max_steps": 1}
+    response = ask(client, "get_weather", "find_user", "add_note", extra_body={"trammel": options})
+    assert [item.name for item in response.output if item.type == "mcp_call"] == ["add_note"]
+    assert response.model_dump()["trammel"]["cap"] == "steps"
+
+
+def test_a_question_is_a_message_and_the_next_one_answers_it(client: openai.OpenAI) -> None:
+    asks: Any = {"type": "function", "name": "ask_user"}
+    options = {"ask_user": True, "max_steps": 2}
+    with pytest.raises(openai.BadRequestError, match="no tool 'ask_user'"):
+        ask(client, "get_weather", tool_choice=asks)
+    first = ask(client, "get_weather", tool_choice=asks, extra_body={"trammel": options}, max_output_tokens=100)
+    run = first.model_dump()["trammel"]
+    assert run["status"] == "waiting_for_user"
+    assert [item.type for item in first.output] == ["mcp_list_tools", "message"]
+    second = ask(client, "get_weather", input="In Paris.", previous_response_id=first.id)
+    assert second.model_dump()["trammel"]["run"] == run["run"]
+    assert second.model_dump()["trammel"]["status"] != "waiting_for_user"
+
+
 def test_what_makes_no_sense_is_refused(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="no tool 'nope'"):
         ask(client, "nope")
