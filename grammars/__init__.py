@@ -13,6 +13,7 @@ from grammars.checking import Verdict, check
 from grammars.compiler import Compiler, Fragment
 from grammars.effort import limited
 from grammars.emit import CompiledGrammar, emit
+from grammars.endings import Endings, Place
 from grammars.errors import GrammarError, InvalidSchema, LimitExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.json_text import Spacing, any_json
 from grammars.lark_source import InvalidGrammar, read_lark
@@ -23,6 +24,7 @@ from grammars.tree import Node, choice, literal, optional, repeat, sequence
 
 __all__ = [
     "CompiledGrammar",
+    "Endings",
     "Entry",
     "Fragment",
     "GrammarError",
@@ -30,6 +32,7 @@ __all__ = [
     "InvalidSchema",
     "LimitExceeded",
     "Node",
+    "Place",
     "Report",
     "Spacing",
     "UnsatisfiableSchema",

@@ -4,7 +4,8 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat/
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from server.api.completion import Answer, ChoiceEvent, ChoiceFinished, Completion, new_id
@@ -12,6 +13,7 @@ from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, Reas
 from server.engine.types import TokenLogprob, Usage
 
 Json = dict[str, Any]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def completion_object(completion: Completion, answers: list[Answer]) -> Json:
@@ -88,18 +90,23 @@ class ChunkWriter:
             case TokenLogprob():
                 self._logprobs[index].append(event)
                 return None
-            case ChoiceFinished(reason, _):
-                return self._chunk(index, {}, reason)
+            case ChoiceFinished(reason, _, is_fitted):
+                return self._chunk(index, {}, reason, _told(is_fitted))
 
     def usage(self, usages: list[Usage]) -> Json:
         """The last chunk, if the client asked for it: no choices, only the count."""
         return {**self._frame, "choices": [], "usage": usage_object(usages)}
 
-    def _chunk(self, index: int, delta: Json, reason: str | None = None) -> Json:
+    def _chunk(self, index: int, delta: Json, reason: str | None = None, told: Mapping[str, Any] = NOTHING) -> Json:
         tokens = self._logprobs.pop(index, [])
         logprobs = logprobs_object(self._completion, tokens) if tokens else None
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason, **told}
         return {**self._frame, "choices": [choice], **self._usage}
+
+
+def _told(is_fitted: bool) -> Mapping[str, Any]:
+    """What a choice says beyond OpenAI's fields."""
+    return {"trammel": {"fitted": True}} if is_fitted else NOTHING
 
 
 def logprobs_object(completion: Completion, tokens: list[TokenLogprob]) -> Json | None:
@@ -131,7 +138,8 @@ def _choice(completion: Completion, index: int, answer: Answer) -> Json:
             {"id": c.id, **_call_object(c.name, c.arguments, c.name in custom)} for c in answer.calls
         ]
     logprobs = logprobs_object(completion, answer.logprobs)
-    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": answer.reason}
+    told = _told(answer.is_fitted)
+    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": answer.reason, **told}
 
 
 def _call_object(name: str, text: str, is_custom: bool) -> Json:

@@ -39,6 +39,7 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         stop=body.stops,
         max_tokens=min(limits) if limits else None,
         is_constrained=body.trammel is None or body.trammel.constrain,
+        fits=_fits(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         template_variables=_template_variables(body),
         priority=body.level,
@@ -46,6 +47,16 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         timeout=body.timeout,
         speculates=body.speculate,
     )
+
+
+def _fits(body: ChatCompletionRequest) -> bool:
+    if body.trammel is None or not body.trammel.fit:
+        return False
+    if body.grammar is not None:
+        raise invalid("The ends of a 'grammar' of your own are not known; leave 'fit' out.", "trammel.fit")
+    if not body.trammel.constrain:
+        raise invalid("Without 'constrain' there is no legal end to come to; leave 'fit' out.", "trammel.fit")
+    return True
 
 
 def _template_variables(body: ChatCompletionRequest) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class ChoiceFinished:
 
     reason: WireReason
     usage: Usage
+    is_fitted: bool = False
+    """The tokens ran out, and the answer was brought to a legal end."""
 
 
 ChoiceEvent = Delta | TokenLogprob | ChoiceFinished
@@ -61,6 +63,7 @@ class Answer:
     calls: list[Call] = field(default_factory=list)
     reason: WireReason = "stop"
     usage: Usage = NO_USAGE
+    is_fitted: bool = False
     logprobs: list[TokenLogprob] = field(default_factory=list)
 
     def add(self, event: ChoiceEvent) -> None:
@@ -77,8 +80,8 @@ class Answer:
                 self.calls[index].is_whole = True
             case TokenLogprob():
                 self.logprobs.append(event)
-            case ChoiceFinished(reason, usage):
-                self.reason, self.usage = reason, usage
+            case ChoiceFinished(reason, usage, is_fitted):
+                self.reason, self.usage, self.is_fitted = reason, usage, is_fitted
 
 
 class Completion:
@@ -141,7 +144,7 @@ class Completion:
             if isinstance(event, Finished):
                 await self._validate(answer)
                 reason = "stop" if repetitions.is_repeating else event.reason
-                yield ChoiceFinished(_wire_reason(reason, repetitions.calls), event.usage)
+                yield self._finished(reason, repetitions.calls, event.usage)
             elif repetitions.is_repeating:
                 await self._generations[choice].cancel()
 
@@ -188,6 +191,12 @@ class Completion:
             await self.cancel()
             raise
 
+    def _finished(self, reason: FinishReason, calls: int, usage: Usage) -> ChoiceFinished:
+        """A text without a format that was cut is no whole one, wherever its grammar would let it end."""
+        is_fitted = reason == "fitted" and (calls > 0 or self.request.response_format.kind != "text")
+        is_cut = reason in ("length", "timeout") or (reason == "fitted" and not is_fitted)
+        return ChoiceFinished("length" if is_cut else "tool_calls" if calls else "stop", usage, is_fitted)
+
     async def _validate(self, answer: Answer) -> None:
         """What the grammar did not hold is looked at again, and said in the log."""
         if not self.widened:
@@ -230,9 +239,3 @@ def _prepare(services: Services, request: ChatRequest) -> tuple[Prepared, tuple[
         return services.engine.tokenize(*services.conversations.prompt(other).pieces)
 
     return prepared, tokens, services.openings.length(request, tokens, render)
-
-
-def _wire_reason(reason: FinishReason, calls: int) -> WireReason:
-    if reason in ("length", "timeout"):
-        return "length"
-    return "tool_calls" if calls else "stop"

@@ -210,9 +210,10 @@ async def _waiting_run(source: _Source, new: list[Json]) -> Run | None:
             return await found(source.runs, parts[0], source.owner)
     previous = source.body.previous_response_id
     stored = await asyncio.to_thread(source.store.get, previous, source.owner) if previous else None
-    if stored is None or "trammel" not in stored.body:
+    identifier = stored.body.get("trammel", {}).get("run") if stored is not None else None
+    if identifier is None:
         return None
-    run = await source.runs.find(stored.body["trammel"]["run"], source.owner)
+    run = await source.runs.find(identifier, source.owner)
     return run if run is not None and run.status in ("waiting_for_client", "waiting_for_user") else None
 
 

@@ -117,7 +117,8 @@ class ResponseEvents:
                 yield from self._argue(arguments)
             case CallEnd():
                 yield from self._close("completed")
-            case ChoiceFinished(reason, usage):
+            case ChoiceFinished(reason, usage, is_fitted):
+                self.response |= {"trammel": {"fitted": True}} if is_fitted else {}
                 yield from self._finish("incomplete" if reason == "length" else "completed")
                 self.response["usage"] = usage_object(usage)
 

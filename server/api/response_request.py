@@ -41,6 +41,7 @@ def as_chat_completion(body: ResponseRequest, items: list[Json]) -> ChatCompleti
         "logprobs": body.wants_logprobs,
         "top_logprobs": (body.top_logprobs or 0) if body.wants_logprobs else None,
         "stream": body.stream,
+        "trammel": body.trammel.model_dump() if body.trammel else None,
         **{name: getattr(body, name) for name in SamplingFields.model_fields},
     }
     if body.reasoning and body.reasoning.effort and "reasoning_effort" in ChatCompletionRequest.model_fields:
@@ -79,6 +80,7 @@ def response_param(param: str) -> str:
         "response_format.json_schema": "text.format",
         "response_format": "text.format",
         "max_completion_tokens": "max_output_tokens",
+        "max_tokens": "max_output_tokens",
         "tool_choice.allowed_tools": "tool_choice",
         "tool_choice.function": "tool_choice",
         "tool_choice.custom": "tool_choice",

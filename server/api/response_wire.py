@@ -201,7 +201,7 @@ class ResponseRequest(SamplingFields):
     prompt_cache_key: str | None = None
     safety_identifier: str | None = Field(default=None, max_length=64)
     trammel: TrammelOptions | None = None
-    """Ours: caps and restrictions of a run of the server's own tools."""
+    """Ours: `fit`, and caps and restrictions of a run of the server's own tools."""
     background: bool | None = None
     conversation: Any = None
     prompt: Any = None

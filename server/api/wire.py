@@ -155,6 +155,8 @@ class TrammelOptions(Wire):
 
     constrain: bool = True
     """False: decode without the grammar of tools and response format."""
+    fit: bool = False
+    """True: calls and formatted texts come to a legal end before the tokens run out."""
     run_tools: bool = False
     """True: the server runs its own tools and answers at the end (`run_chat`)."""
     run: str | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 import grammars
-from grammars import Fragment, GrammarError, Node, Report, Spacing, UnsupportedSchema
+from grammars import Endings, Fragment, GrammarError, Node, Report, Spacing, UnsupportedSchema
 from server.chat.answer_form import AnswerForm, CallsAt
 from server.chat.arguments import JsonArguments
 from server.chat.dialect import Dialect
@@ -85,7 +85,8 @@ class AnswerGrammars:
         rule = form.required() if request.tool_choice.mode == "required" and fragments else form.allowed()
         if rule is None:
             return AnswerGrammar(None, widened)
-        constraint = _constraint(rule.node, rule.trigger, "tools" if text is None else "response_format")
+        field = "tools" if text is None else "response_format"
+        constraint = _constraint(rule.node, rule.trigger, field, fits=request.fits)
         return AnswerGrammar(constraint, widened, rule.calls_at)
 
 
@@ -128,11 +129,11 @@ def _format_fragment(wanted: ResponseFormat) -> Fragment | None:
         raise SchemaError(wanted.field, error) from error
 
 
-def _constraint(node: Node, trigger: str | None, param: str) -> Constraint:
+def _constraint(node: Node, trigger: str | None, param: str, *, fits: bool) -> Constraint:
     """Written out here, because that is where a grammar that is too large shows."""
     compiled = grammars.emit(node)
     try:
-        return Constraint(compiled.gbnf, compiled.lark, trigger)
+        return Constraint(compiled.gbnf, compiled.lark, trigger, Endings(node) if fits else None)
     except GrammarError as error:
         raise SchemaError(param, error) from error
 
@@ -152,4 +153,5 @@ def _key(request: ChatRequest, thinks: ThinksAt) -> str:
         wanted.strict,
         wanted.gbnf,
         thinks,
+        request.fits,
     )

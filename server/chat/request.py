@@ -47,6 +47,8 @@ class ChatRequest:
     max_tokens: int | None = None
     is_constrained: bool = True
     """False: no grammar, so that one can measure what it buys."""
+    fits: bool = False
+    """The answer comes to a legal end within its tokens."""
     top_logprobs: int | None = None
     """So many of the likeliest tokens at every place; None tells no probabilities."""
     template_variables: Mapping[str, Any] = field(default_factory=dict)

@@ -376,7 +376,8 @@ class Engine:
         if constraint is None:
             return Guide(self.model.vocabulary)
         matcher = await asyncio.to_thread(self._grammars.matcher, constraint)
-        return Guide(self.model.vocabulary, matcher, constraint.trigger or "", jumps=jumps)
+        trigger = constraint.trigger or ""
+        return Guide(self.model.vocabulary, matcher, trigger, jumps=jumps, endings=constraint.endings)
 
     def _deliver_from_thread(self, outbox: Outbox) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell

@@ -42,6 +42,18 @@ class InvalidRequestError(EngineError):
         super().__init__(message)
 
 
+class AnswerTooLongError(InvalidRequestError):
+    """No answer that its grammar has is short enough."""
+
+    def __init__(self, least: int, room: int) -> None:
+        self.least = least
+        super().__init__(
+            "max_tokens",
+            f"The shortest answer that is whole takes {least} tokens, and there is room for {room}: give 'max_tokens' "
+            f"at least {least}, and the context as much room.",
+        )
+
+
 class GenerationError(EngineError):
     """Decoding this sequence failed; the others go on."""
 

@@ -9,8 +9,9 @@ seen `":` followed by `[` where its tokenizer knows `":[`. What the model itself
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.engine.ending import Ending
 from server.engine.token_set import TokenSet
-from server.engine.types import Constraint
+from server.engine.types import Constraint, Endings
 from server.engine.vocabulary import Vocabulary
 
 _CONTEXT = 8
@@ -54,9 +55,16 @@ class Guide:
         trigger: str = "",
         *,
         jumps: bool = True,
+        endings: Endings | None = None,
     ) -> None:
-        """`jumps`: tokens without a choice are appended at once. Otherwise they too are sampled one by one."""
+        """`jumps`: tokens without a choice are appended at once. Otherwise they too are sampled one by one.
+
+        `endings`: of the matcher's grammar, if the text's ends are of interest.
+        """
         self._jumps = jumps
+        self._first_ending = None if endings is None else Ending(vocabulary, endings.begin())
+        self.ending = None if trigger else self._first_ending
+        """How the text can be ended; None if that was not asked for, or while it is free."""
         self._vocabulary = vocabulary
         self._matcher = matcher
         self._trigger = trigger.encode()
@@ -77,6 +85,7 @@ class Guide:
     def begin(self) -> list[int]:
         """Tokens the grammar forces before the first one is sampled."""
         self._before = [] if self._is_free or self._matcher is None else self._forced(self._matcher)
+        self._pass(self._before)
         return self._before
 
     def follow(self, token: int) -> Move:
@@ -88,9 +97,15 @@ class Guide:
         self._matcher.accept([token])
         return self._extended(token, self._forced(self._matcher))
 
+    def _pass(self, tokens: list[int], skipped: int = 0) -> None:
+        """Note what was said under the grammar; the first `skipped` bytes of these tokens were not."""
+        if self.ending is not None and tokens:
+            self.ending = self.ending.after(b"".join(self._vocabulary.pieces[token] for token in tokens)[skipped:])
+
     def _extended(self, token: int, forced: list[int]) -> Move:
         """A sampled token and what is forced after it, cut as the tokenizer cuts their text."""
         tokens = [token, *forced]
+        self._pass(tokens)
         if forced:
             tokens = self._vocabulary.recut(self._before, tokens)
         self._before = [*self._before, *tokens][-_CONTEXT:]
@@ -119,10 +134,13 @@ class Guide:
             start += len(pieces[self._recent[first]])
             first += 1
         inside = self._recent[first:]
+        self.ending = self._first_ending
         if start == found and matcher.can_accept(inside):
             matcher.accept(inside)
+            self._pass(inside[:-1])
             return self._extended(token, self._forced(matcher))
         head = pieces[inside[0]][: found - start].decode("utf-8", errors="ignore")
         replacement = [*self._vocabulary.tokenize(head, parse_special=False), *matcher.take_forced()]
+        self._pass(replacement, skipped=len(head.encode()))
         self._before = replacement = self._vocabulary.recut(self._recent[:first], replacement)
         return Move(replacement, len(replacement), rollback=len(inside) - 1)

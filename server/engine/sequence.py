@@ -3,7 +3,8 @@
 import time
 
 from server.engine.adapter import Adapter
-from server.engine.errors import DeadlineExceededError
+from server.engine.ending import Ending
+from server.engine.errors import AnswerTooLongError, DeadlineExceededError
 from server.engine.guide import Guide
 from server.engine.kv_cache import Activated, Slot
 from server.engine.sampler import Floats, Sampler, logprob
@@ -28,7 +29,10 @@ class Sequence:
         activation: int = 0,
         speculation: Guessing | None = None,
     ) -> None:
-        """`limit`: tokens the sequence may have in all, prompt included; `activation`: the adapter's first token."""
+        """`limit`: tokens the sequence may have in all, prompt included; `activation`: the adapter's first token.
+
+        Raises: AnswerTooLongError, if the guide knows of no end that is near enough.
+        """
         self.adapter = adapter
         self.activation = activation
         self.speculation = speculation
@@ -60,6 +64,10 @@ class Sequence:
         self.sampled_at: float | None = None
         """When it got its last tokens; by `time.monotonic`."""
         self._held: list[Event] | None = None if request.streams else []
+        self._closing: list[int] = []
+        """What is left of the end that is being said, if its tokens are to be judged one by one."""
+        if guide.ending is not None and not guide.ending.fits(self._budget):
+            raise AnswerTooLongError(len(guide.ending.tokens()), self._budget)
 
     @property
     def pending(self) -> int:
@@ -106,7 +114,10 @@ class Sequence:
         if self.has_begun:
             return []
         self.has_begun = True
+        ending = self._guide.ending
         forced = self._guide.begin()
+        if ending is not None and not self._fits(self.room - len(forced)):
+            return self._close(ending)
         return self._append(forced, len(forced))
 
     def advance(self, logits: Floats) -> list[Event]:
@@ -116,10 +127,15 @@ class Sequence:
         Raises: GenerationError, if this sequence can't go on; NotFiniteError, with which nothing has changed yet.
         """
         self.unchanged = len(self.tokens)
+        if self._closing:
+            return self._judged(logits, self._closing.pop(0))
         token = self._sampler.draw(logits, self._guide.allowed())
         if token in self._vocabulary.end_tokens:
             return self._end("stop", self._text.finish())
+        ending = self._guide.ending
         move = self._guide.follow(token)
+        if not self._fits(self.room + move.rollback - len(move.tokens)):
+            return self._close(ending, logits)
         self.unchanged -= move.rollback
         spelled = self._take_back(move.rollback)
         self._sampler.observe(move.tokens)
@@ -127,6 +143,35 @@ class Sequence:
         if self._top_logprobs is not None and move.tokens[:1] == [token]:
             return [logprob(logits, token, self._top_logprobs), *events]
         return events
+
+    def _fits(self, room: int) -> bool:
+        """Whether the text, as the guide has it, can be ended in so many tokens, if it has to be."""
+        return self._guide.ending is None or self._guide.ending.fits(room)
+
+    def _close(self, ending: Ending | None, logits: Floats | None = None) -> list[Event]:
+        """Say the end that was in reach; where the text was free it just ends."""
+        if ending is None:
+            return self._end("length", self._text.finish())
+        tokens = ending.tokens()
+        if self._top_logprobs is not None and logits is not None and tokens:
+            self._closing = tokens
+            return self._judged(logits, self._closing.pop(0))
+        self.tokens += tokens
+        self._forced += len(tokens)
+        return self._end_here(self._text.push(self._spell(tokens)))
+
+    def _judged(self, logits: Floats, token: int) -> list[Event]:
+        """Append a token of the end, with its probability."""
+        self.tokens.append(token)
+        self._forced += 1
+        text = self._text.push(self._spell([token]))
+        judged: Event = logprob(logits, token, self._top_logprobs or 0)
+        if self._closing and not self._text.is_stopped:
+            return [judged, TextDelta(text)] if text else [judged]
+        return [judged, *self._end_here(text)]
+
+    def _end_here(self, text: str) -> list[Event]:
+        return self._end("stop" if self._text.is_stopped else "fitted", text + self._text.finish())
 
     def expire(self) -> list[Event]:
         """Its time is over: what was said stands. Raises: DeadlineExceededError, if that is nothing."""
@@ -161,7 +206,8 @@ class Sequence:
         if self._guide.is_complete and not is_cut:
             return self._end("stop", text + self._text.finish())
         if len(self.tokens) - self.prompt_length >= self._budget:
-            return self._end("length", text + self._text.finish())
+            is_whole = self._guide.ending is not None and self._guide.ending.is_here
+            return self._end("fitted" if is_whole else "length", text + self._text.finish())
         return [TextDelta(text)] if text else []
 
     def _take_back(self, count: int) -> int:

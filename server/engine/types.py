@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
-FinishReason = Literal["stop", "length", "timeout", "cancelled"]
+FinishReason = Literal["stop", "length", "fitted", "timeout", "cancelled"]
+"""`fitted`: the tokens ran out, and the text was brought to an end that its grammar has."""
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 """How numbers are held in the KV cache; those that llama.cpp can compute with."""
 Pooling = Literal["mean", "cls", "last"]
@@ -45,6 +46,26 @@ class Sampling:
 NEUTRAL_SAMPLING = Sampling()
 
 
+class Place(Protocol):
+    """A place in a text of a grammar."""
+
+    @property
+    def end(self) -> bytes:
+        """The fewest bytes that make the text whole; none if it is."""
+
+    @property
+    def is_end(self) -> bool: ...
+
+    def after(self, data: bytes) -> "Place | None":
+        """The place behind these bytes; None if the grammar does not have them here."""
+
+
+class Endings(Protocol):
+    """A grammar, seen from its ends."""
+
+    def begin(self) -> Place: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A grammar the output must follow."""
@@ -55,6 +76,8 @@ class Constraint:
     trigger: str | None = None
     """Lazy grammar: text is free until this string appears; the grammar's language begins with that string.
     None applies the grammar from the first token."""
+    endings: Endings | None = None
+    """Of the same grammar: then a text comes to one of its ends before the tokens run out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from llguidance import LLTokenizer
 from numpy.typing import NDArray
 
-from server.engine.errors import InvalidRequestError
+from server.engine.errors import GenerationError, InvalidRequestError
 
 _SPECIAL_MARK = b"\xff"
 """llguidance's mark before the name of a token that no text spells."""
@@ -105,6 +105,34 @@ class Vocabulary:
         recut = list(cut[place:])
         return recut if b"".join(self.pieces[token] for token in recut) == spelled else tokens
 
+    def spelled(self, data: bytes) -> list[int]:
+        """Tokens of exactly these bytes, as the tokenizer cuts them if it keeps them as they are.
+
+        Raises: GenerationError, if no tokens spell them.
+        """
+        if _is_text(data):
+            tokens = self._cut(data)
+            if b"".join(self.pieces[token] for token in tokens) == data:
+                return tokens
+        return self._spelled_greedily(data)
+
+    def _spelled_greedily(self, data: bytes) -> list[int]:
+        tokens: list[int] = []
+        longest = max(map(len, self._by_piece), default=0)
+        while data:
+            lengths = range(min(longest, len(data)), 0, -1)
+            length = next((length for length in lengths if data[:length] in self._by_piece), None)
+            if length is None:
+                raise GenerationError(f"This model's vocabulary has no token for the byte {data[0]:#04x}.")
+            tokens.append(self._by_piece[data[:length]])
+            data = data[length:]
+        return tokens
+
+    @cached_property
+    def _by_piece(self) -> dict[bytes, int]:
+        """Tokens that spell something by what they spell, the first of several."""
+        return {piece: token for token, piece in reversed(list(enumerate(self.pieces))) if piece}
+
     @property
     def handle(self) -> object:
         """The llama_vocab pointer."""
@@ -183,3 +211,11 @@ class Vocabulary:
             if length >= 0:
                 return buffer.raw[:length]
             room = -length
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

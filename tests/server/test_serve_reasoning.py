@@ -68,6 +68,15 @@ def test_without_a_thought_a_required_call_comes_at_once(server: ServerProcess) 
     assert message.get("reasoning_content") or message["tool_calls"][0]["function"]["name"] == "get"
 
 
+@pytest.mark.parametrize("budget", [24, 40, 60])
+def test_a_thought_that_goes_on_and_on_leaves_room_for_a_call_that_must_fit(server: ServerProcess, budget: int) -> None:
+    fields = {"reasoning_effort": "high", "tool_choice": "required", "temperature": 2, "max_tokens": budget}
+    choice = ask(server, **fields, trammel={"fit": True}, logit_bias={"1": -100})
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["reasoning_content"]
+    assert json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]) == {}
+
+
 def test_a_streamed_thought_is_the_whole_one(server: ServerProcess) -> None:
     whole = ask(server, reasoning_effort="high", tool_choice="required")["message"]
     body = {**BODY, "reasoning_effort": "high", "tool_choice": "required", "stream": True}
