@@ -40,7 +40,7 @@ def usage_object(usages: Iterable[Usage]) -> Json:
         "total_tokens": prompt + generated,
         "prompt_tokens_details": {"cached_tokens": all_usages[0].cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": sum(usage.reasoning_tokens for usage in all_usages),
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

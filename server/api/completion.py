@@ -22,7 +22,14 @@ from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
 from server.engine.errors import InvalidGrammarError
-from server.engine.types import Finished, FinishReason, GenerationRequest, TokenLogprob, Usage
+from server.engine.types import (
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    PromptLogprobs,
+    TokenLogprob,
+    Usage,
+)
 
 logger = logging.getLogger("trammel.api")
 
@@ -132,6 +139,8 @@ class Completion:
         custom_calls = CustomCalls(self.custom_tools)
         answer = Answer()
         async for event in self._generations[choice]:
+            if isinstance(event, PromptLogprobs):
+                continue  # a chat's prompt is the template's, and nobody asks
             if isinstance(event, TokenLogprob):
                 if not repetitions.is_repeating:
                     yield event
@@ -144,7 +153,8 @@ class Completion:
             if isinstance(event, Finished):
                 await self._validate(answer)
                 reason = "stop" if repetitions.is_repeating else event.reason
-                yield self._finished(reason, repetitions.calls, event.usage)
+                usage = self._with_reasoning(event.usage, choice, parser.thought_length)
+                yield self._finished(reason, repetitions.calls, usage)
             elif repetitions.is_repeating:
                 await self._generations[choice].cancel()
 
@@ -190,6 +200,11 @@ class Completion:
         except BaseException:
             await self.cancel()
             raise
+
+    def _with_reasoning(self, usage: Usage, choice: int, length: int) -> Usage:
+        """`length`: characters of the answer that were thought."""
+        vocabulary = self.services.engine.model.vocabulary
+        return replace(usage, reasoning_tokens=vocabulary.count_within(self._generations[choice].output, length))
 
     def _finished(self, reason: FinishReason, calls: int, usage: Usage) -> ChoiceFinished:
         """A text without a format that was cut is no whole one, wherever its grammar would let it end."""

@@ -12,9 +12,9 @@ from server.api.services import Services
 from server.api.text_wire import TextCompletionRequest
 from server.engine.engine import Generation
 from server.engine.errors import ContextLengthExceededError, InvalidGrammarError
-from server.engine.types import Finished, GenerationRequest, TextDelta, TokenLogprob, Usage
+from server.engine.types import Finished, GenerationRequest, PromptLogprobs, TextDelta, TokenLogprob, Usage
 
-TextEvent = TextDelta | TokenLogprob | Finished
+TextEvent = TextDelta | TokenLogprob | PromptLogprobs | Finished
 
 
 @dataclass(slots=True)
@@ -25,9 +25,12 @@ class Text:
     reason: str = "stop"
     usage: Usage = NO_USAGE
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt_logprobs: PromptLogprobs | None = None
 
     def add(self, event: TextEvent) -> None:
         match event:
+            case PromptLogprobs():
+                self.prompt_logprobs = event
             case TextDelta(text):
                 self.text += text
             case TokenLogprob():
@@ -133,6 +136,7 @@ class TextCompletion:
             timeout=request.timeout,
             speculates=request.speculate,
             streams=bool(request.stream),
+            judges_prompt=request.judges_prompt,
         )
 
     def _tokens(self, prompt: str | list[int]) -> tuple[int, ...]:
@@ -140,6 +144,10 @@ class TextCompletion:
         tokens = self.services.engine.tokenize(prompt) if isinstance(prompt, str) else tuple(prompt)
         vocabulary = self.services.engine.model.vocabulary
         return tokens or (vocabulary.bos if vocabulary.bos >= 0 else vocabulary.eos,)
+
+    def prompt_of(self, choice: int) -> tuple[int, ...]:
+        """The tokens that a choice goes on from."""
+        return self.prompts[choice // self.request.candidates]
 
     def _spell(self, tokens: Sequence[int]) -> str:
         vocabulary = self.services.engine.model.vocabulary
@@ -160,7 +168,7 @@ class TokenPlaces:
     """Where each token of a choice begins in its text, in characters."""
 
     def __init__(self, start: int) -> None:
-        """`start`: characters of the echoed prompt."""
+        """`start`: the place of the first token; negative where the first ones spell what is no part of the text."""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._length = start
 
@@ -168,4 +176,4 @@ class TokenPlaces:
         """The place of the next token, given its bytes."""
         place = self._length
         self._length += len(self._decoder.decode(piece))
-        return place
+        return max(place, 0)

@@ -11,7 +11,7 @@ from server.api.chat_objects import usage_object
 from server.api.errors import translate
 from server.api.stream import DONE, data
 from server.api.text_completion import Text, TextCompletion, TextEvent, TokenPlaces, wire_reason
-from server.engine.types import Finished, TextDelta, TokenLogprob, Usage
+from server.engine.types import Finished, PromptLogprobs, TextDelta, TokenLogprob, Usage
 
 Json = dict[str, Any]
 
@@ -22,7 +22,8 @@ def text_completion_object(completion: TextCompletion, texts: list[Text], made: 
     choices = []
     for index, text in enumerate(texts):
         echoed = completion.echoed(index // wanted * completion.request.candidates)
-        logprobs = _Logprobs(completion, len(echoed)).tell(text.logprobs)
+        told = _Logprobs(completion, index // wanted * completion.request.candidates)
+        logprobs = told.tell(text.logprobs, text.prompt_logprobs)
         choices.append(_choice(index, echoed + text.text, logprobs, text.reason))
     return {**_frame(completion), "choices": choices, "usage": usage_object([completion.usage(made)])}
 
@@ -37,10 +38,12 @@ class TextWriter:
         self._include_usage = include_usage
         self._untold: defaultdict[int, list[TokenLogprob]] = defaultdict(list)
         """Log probabilities that no chunk has told yet, by choice."""
-        self._logprobs = [_Logprobs(completion, len(completion.echoed(choice))) for choice in self._choices]
+        self._logprobs = [_Logprobs(completion, choice) for choice in self._choices]
 
     def begin(self) -> Iterable[str]:
-        """The prompts, where the client wants them back."""
+        """The prompts, where the client wants them back; those that are judged come when they are."""
+        if self._completion.request.judges_prompt:
+            return ()
         echoed = [(choice, self._completion.echoed(choice)) for choice in self._choices]
         return data(*(self._chunk(choice, text, None) for choice, text in echoed if text))
 
@@ -48,6 +51,11 @@ class TextWriter:
         match event:
             case TextDelta(text):
                 return data(self._chunk(choice, text, None))
+            case PromptLogprobs():
+                logprobs = self._logprobs[choice].tell([], event)
+                frame = _frame(self._completion)
+                echoed = self._completion.echoed(choice)
+                return data({**frame, "choices": [_choice(choice, echoed, logprobs, None)]})
             case TokenLogprob():
                 self._untold[choice].append(event)
                 return ()
@@ -73,24 +81,34 @@ class TextWriter:
 class _Logprobs:
     """OpenAI's old form of log probabilities: parallel lists."""
 
-    def __init__(self, completion: TextCompletion, start: int) -> None:
+    def __init__(self, completion: TextCompletion, choice: int) -> None:
         self._vocabulary = completion.services.engine.model.vocabulary
         self._is_wanted = completion.request.logprobs is not None
-        self._places = TokenPlaces(start)
+        self._prompt = completion.prompt_of(choice) if completion.request.judges_prompt else ()
+        spelled = b"".join(map(self._spelled, self._prompt)).decode(errors="replace")
+        self._places = TokenPlaces(len(completion.echoed(choice)) - len(spelled))
 
-    def tell(self, tokens: list[TokenLogprob]) -> Json | None:
-        """The next tokens of a choice; None if the client did not ask."""
+    def tell(self, tokens: list[TokenLogprob], prompt: PromptLogprobs | None = None) -> Json | None:
+        """The next tokens of a choice, behind those of its prompt; None if the client did not ask."""
         if not self._is_wanted:
             return None
+        first = self._prompt[:1] if prompt is not None else ()
+        told = [*(prompt.tokens if prompt is not None else ()), *tokens]
+        spelled = [*map(self._spelled, self._prompt if prompt is not None else ())]
+        spelled += [self._vocabulary.pieces[one.token] for one in tokens]
+        nothing: list[None] = [None] * len(first)
         return {
-            "tokens": [self._name(one.token) for one in tokens],
-            "token_logprobs": [one.logprob for one in tokens],
-            "top_logprobs": [
-                {self._name(token): logprob for token, logprob in (*one.top, (one.token, one.logprob))}
-                for one in tokens
-            ],
-            "text_offset": [self._places.place(self._vocabulary.pieces[one.token]) for one in tokens],
+            "tokens": [self._name(token) for token in (*first, *(one.token for one in told))],
+            "token_logprobs": [*nothing, *(one.logprob for one in told)],
+            "top_logprobs": [*nothing, *map(self._top, told)],
+            "text_offset": [*map(self._places.place, spelled)],
         }
+
+    def _top(self, judged: TokenLogprob) -> dict[str, float]:
+        return {self._name(token): logprob for token, logprob in (*judged.top, (judged.token, judged.logprob))}
+
+    def _spelled(self, token: int) -> bytes:
+        return self._vocabulary.pieces[token] or self._vocabulary.name(token).encode()
 
     def _name(self, token: int) -> str:
         """Bytes that are no text by themselves are spelled `bytes:\\xe2\\x82`, as OpenAI spells them."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from server.api.grammar_fields import GrammarFields
 from server.api.sampling_fields import SamplingFields, StreamFields
@@ -33,13 +33,6 @@ class TextCompletionRequest(SamplingFields, StreamFields, GrammarFields):
             )
         return value
 
-    @field_validator("echo")
-    @classmethod
-    def _echo_has_no_logprobs(cls, echo: bool | None, info: ValidationInfo) -> bool | None:
-        if echo and info.data.get("logprobs") is not None:
-            raise ValueError("the prompt's tokens are not judged: ask for 'echo' or for 'logprobs', not for both")
-        return echo
-
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         wanted = self.n or 1
@@ -50,6 +43,11 @@ class TextCompletionRequest(SamplingFields, StreamFields, GrammarFields):
         if self.candidates * len(self.prompts) > _MOST_CHOICES:
             raise ValueError(f"at most {_MOST_CHOICES} choices are made in a request, over all prompts")
         return self
+
+    @property
+    def judges_prompt(self) -> bool:
+        """Whether the echoed prompt's tokens have log probabilities too."""
+        return bool(self.echo) and self.logprobs is not None
 
     @property
     def candidates(self) -> int:

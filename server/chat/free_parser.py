@@ -30,6 +30,8 @@ class FreeParser:
         self._thinks = thinks
         self._text = ""
         self.calls = 0
+        self.thought_length = 0
+        """As in `AnswerParser`."""
 
     def feed(self, text: str) -> list[Delta]:
         self._text += text
@@ -94,6 +96,7 @@ class FreeParser:
         if not step.is_over:
             held, rest = reader.finish(rest)
             thought += held
+        self.thought_length = len(text) - len(rest)
         return [ReasoningDelta(thought)] * bool(thought), rest.lstrip()
 
     def _pattern(self) -> re.Pattern[str]:

@@ -82,6 +82,8 @@ class AnswerParser:
         self._reader: ArgumentReader | None = None
         self.calls = 0
         """Calls whose arguments are whole."""
+        self.thought_length = 0
+        """Characters of the text that were reasoning, its marks and the white space around it included."""
         self._index = -1
         self._name = ""
 
@@ -96,7 +98,9 @@ class AnswerParser:
         """No more text will come: what was held back is content after all, unless it is the torso of a call."""
         rest, self._text = self._text, ""
         if self._state == "thinking":
+            length = len(rest)
             thought, rest = self._thinking.finish(rest)
+            self.thought_length += length - len(rest)
             return [*[ReasoningDelta(thought)][: len(thought)], *[ContentDelta(rest)][: len(rest)]]
         return [ContentDelta(rest)] if rest and self._state == "content" else []
 
@@ -122,6 +126,7 @@ class AnswerParser:
     def _think(self, deltas: list[Delta]) -> bool:
         step = self._thinking.read(self._text)
         self._text = self._text[step.length :]
+        self.thought_length += step.length
         if step.thought:
             deltas.append(ReasoningDelta(step.thought))
         if step.is_over:

@@ -138,6 +138,11 @@ class Generation(AsyncIterator[Event]):
         self._is_over = isinstance(event, Finished)
         return event
 
+    @property
+    def output(self) -> tuple[int, ...]:
+        """The tokens generated, once it is over."""
+        return tuple(self._sequence.output)
+
     async def cancel(self) -> None:
         """The sequence leaves the batch within one step. Calling it again, or after the end, does nothing."""
         if not self._is_over:

@@ -73,6 +73,8 @@ class Scheduler:
                 break
             self.waiting.popleft()
             sequence.slot = self._cache.take(sequence.tokens, sequence.namespace)
+            if sequence.judge is not None:
+                self._cache.truncate(sequence.slot, 0)
             if sequence.cached_tokens is None:
                 sequence.cached_tokens = sequence.slot.length
             self.running.append(sequence)

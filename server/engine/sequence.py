@@ -1,19 +1,29 @@
 """One generation from its prompt to its last token: what was said, what comes next, when it ends."""
 
 import time
+from collections.abc import Callable
 
 from server.engine.adapter import Adapter
 from server.engine.ending import Ending
 from server.engine.errors import AnswerTooLongError, DeadlineExceededError
 from server.engine.guide import Guide
 from server.engine.kv_cache import Activated, Slot
+from server.engine.prompt_judge import STEP, PromptJudge
 from server.engine.sampler import Floats, Sampler, logprob
 from server.engine.speculation import Guessing
 from server.engine.text_stream import TextStream
-from server.engine.types import Finished, FinishReason, GenerationRequest, TextDelta, TokenLogprob, Usage
+from server.engine.types import (
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    PromptLogprobs,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
 from server.engine.vocabulary import Vocabulary
 
-Event = TextDelta | TokenLogprob | Finished
+Event = TextDelta | TokenLogprob | PromptLogprobs | Finished
 
 
 class Sequence:
@@ -59,6 +69,8 @@ class Sequence:
         self._text = TextStream(request.stop)
         self._forced = 0
         self._top_logprobs = request.top_logprobs
+        self.judge = PromptJudge(request.prompt, request.top_logprobs or 0) if request.judges_prompt else None
+        """Of the prompt's tokens, until it is done."""
         self.has_begun = False
         """It has had a place in the batch."""
         self.sampled_at: float | None = None
@@ -89,7 +101,8 @@ class Sequence:
     def ready(self) -> int:
         """Pending tokens that one step can take: all, but for those beyond the place where an adapter sets in."""
         done = self.slot.length if self.slot else 0
-        return self.activation - done if done < self.activation else self.pending
+        ready = self.activation - done if done < self.activation else self.pending
+        return ready if self.judge is None else min(ready, STEP)
 
     @property
     def is_prefilling(self) -> bool:
@@ -114,11 +127,29 @@ class Sequence:
         if self.has_begun:
             return []
         self.has_begun = True
+        if self.judge is not None and self._budget <= 0:
+            return []  # it ends when the prompt is judged
         ending = self._guide.ending
         forced = self._guide.begin()
         if ending is not None and not self._fits(self.room - len(forced)):
             return self._close(ending)
         return self._append(forced, len(forced))
+
+    def judge_prompt(self, place: int, logits: Callable[[int], Floats], count: int) -> list[Event]:
+        """Look at the logits of `count` tokens from `place` on, if they are the prompt's and were not seen before.
+
+        Returns what is to be told once the prompt is judged; the last is Finished if no more was wanted.
+        Raises: NotFiniteError.
+        """
+        if self.judge is None:
+            return []
+        while not self.judge.is_done and 0 <= self.judge.place - place < count:
+            self.judge.see(logits(self.judge.place - place))
+        if not self.judge.is_done:
+            return []
+        result: Event = self.judge.result
+        self.judge = None
+        return [result, *self._end("length", "")] if self._budget <= 0 else [result]
 
     def advance(self, logits: Floats) -> list[Event]:
         """Sample a token and append it, with all that it entails.

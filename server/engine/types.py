@@ -109,6 +109,8 @@ class GenerationRequest:
     """Text comes as it is made. Otherwise all of it comes at the end, which costs less."""
     common_tokens: int = 0
     """So many of the first tokens (system text and tools) other requests have as well; worth keeping over a restart."""
+    judges_prompt: bool = False
+    """The prompt's own tokens are told with their probabilities, as `top_logprobs` says; `max_tokens` may then be 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Usage:
     """Prompt tokens whose KV was already there."""
     forced_tokens: int
     """Completion tokens the grammar left no choice about: they cost no sampling step of their own."""
+    reasoning_tokens: int = 0
+    """Completion tokens of what was thought first; who reads the text counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,13 @@ class TokenLogprob:
     """Natural logarithm of its probability."""
     top: tuple[tuple[int, float], ...]
     """The likeliest tokens, best first, with theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """What the model makes of the prompt's tokens, from the second on: nothing comes before the first."""
+
+    tokens: tuple[TokenLogprob, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ llama.cpp knows three kinds of token that matter here: normal ones, user-defined
 about text, so it may produce the first two kinds only.
 """
 
+import codecs
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import takewhile
 from typing import Any
@@ -104,6 +105,15 @@ class Vocabulary:
             length += len(self.pieces[cut[place]])
         recut = list(cut[place:])
         return recut if b"".join(self.pieces[token] for token in recut) == spelled else tokens
+
+    def count_within(self, tokens: Sequence[int], length: int) -> int:
+        """How many of the first tokens it takes to spell so many characters."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        count = 0
+        while length > 0 and count < len(tokens):
+            length -= len(decoder.decode(self.pieces[tokens[count]]))
+            count += 1
+        return count
 
     def spelled(self, data: bytes) -> list[int]:
         """Tokens of exactly these bytes, as the tokenizer cuts them if it keeps them as they are.

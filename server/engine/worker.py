@@ -38,6 +38,21 @@ Result = TypeVar("Result")
 Outbox = list[tuple[Sequence, Event | Exception]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Logits of a step."""
+
+    sequence: Sequence
+    row: int
+    """Of its last known token."""
+    is_sampled: bool
+    """The next token can be drawn from it."""
+    judged: int = 0
+    """Prompt tokens up to this row whose logits are there as well, itself included."""
+    start: int = 0
+    """Place of the first of those."""
+
+
 @dataclass(slots=True)
 class _Counters:
     steps: int = 0
@@ -224,17 +239,30 @@ class Worker(threading.Thread):
         suspects: list[Sequence] = []
         rows = self._decode()
         now = time.monotonic()
-        for sequence, row in rows:
-            self.timings.note_tokens(sequence.arrived, sequence.sampled_at, now)
-            sequence.sampled_at = now
+        for row in rows:
+            sequence = row.sequence
             try:
-                self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row)))
-                sequence.is_suspect = False
+                is_over_already = row.judged and self._judge(row)
+                if row.is_sampled and not is_over_already:
+                    self.timings.note_tokens(sequence.arrived, sequence.sampled_at, now)
+                    sequence.sampled_at = now
+                    self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row.row)))
+                    sequence.is_suspect = False
             except NotFiniteError:
                 suspects.append(sequence)
         if suspects:
             self._suspect(suspects, NotFiniteError())
         self._counters.step_seconds += time.perf_counter() - started
+
+    def _judge(self, row: _Row) -> bool:
+        """Look at a prompt's own logits. Returns whether the sequence is over with it. Raises: NotFiniteError."""
+        first = row.row + 1 - row.judged
+        look = partial(
+            row.sequence.judge_prompt, row.start, lambda number: self._context.logits(first + number), row.judged
+        )
+        events = self._guarded(row.sequence, look)
+        self._post(row.sequence, events)
+        return is_over(events)
 
     def _sample(self, sequence: Sequence, row: int) -> list[Event]:
         """Draw a token, and one more for every token of the draft that was guessed right."""
@@ -270,8 +298,8 @@ class Worker(threading.Thread):
         slot.length = decoded
         self._cache.truncate(slot, length)
 
-    def _decode(self) -> list[tuple[Sequence, int]]:
-        """Run one batch. Returns the sequences that can be sampled now, each with the row of its logits."""
+    def _decode(self) -> list[_Row]:
+        """Run one batch. Returns the rows that have logits."""
         guesses = True
         while shares := self._narrowed(self._scheduler.plan()):
             rows = self._fill(shares, guesses=guesses)
@@ -307,12 +335,12 @@ class Worker(threading.Thread):
         group = self._cost.best_group(len(shares))
         return sorted(shares, key=lambda share: share.sequence.served)[:group] if group < len(shares) else shares
 
-    def _fill(self, shares: list[Share], *, guesses: bool) -> list[tuple[Sequence, int]]:
+    def _fill(self, shares: list[Share], *, guesses: bool) -> list[_Row]:
         self._context.clear_batch()
         total = self._context.room
         spare = total - sum(share.count for share in shares)
         streams = sum(share.is_whole for share in shares)
-        rows: list[tuple[Sequence, int]] = []
+        rows: list[_Row] = []
         if guesses and self._drafts is not None:
             whole = [share.sequence for share in shares if share.is_whole]
             self._drafts.prepare(whole, self._cost, Batch(total - spare, streams, spare))
@@ -334,9 +362,11 @@ class Worker(threading.Thread):
                 sequence=slot.id,
                 wants_logits=share.is_whole,
                 guessed=len(draft),
+                wants_all=share.sequence.judge is not None,
             )
-            if share.is_whole:
-                rows.append((share.sequence, row))
+            judged = share.count if share.sequence.judge is not None else 0
+            if share.is_whole or judged:
+                rows.append(_Row(share.sequence, row, share.is_whole, judged, slot.length))
         return rows
 
     def _guarded(self, sequence: Sequence, act: Callable[[], list[Event]]) -> list[Event]:

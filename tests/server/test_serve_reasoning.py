@@ -89,6 +89,26 @@ def test_a_streamed_thought_is_the_whole_one(server: ServerProcess) -> None:
     assert thought == whole["reasoning_content"]
 
 
+def usage_of(server: ServerProcess, **fields: Any) -> dict[str, Any]:
+    usage: dict[str, Any] = httpx.post(f"{server.url}/v1/chat/completions", json={**BODY, **fields}, timeout=60).json()[
+        "usage"
+    ]
+    return usage
+
+
+def test_the_tokens_of_a_thought_are_counted(server: ServerProcess) -> None:
+    endless = {"reasoning_effort": "high", "max_tokens": 12, "tools": None, "logit_bias": {"1": -100}}
+    usage = usage_of(server, **endless)
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == usage["completion_tokens"] == 12
+    fitting = {**endless, "tools": TOOLS, "tool_choice": "required", "max_tokens": 40, "trammel": {"fit": True}}
+    usage = usage_of(server, **fitting)
+    call = '<tool_call>{"name":"get","arguments":{}}</tool_call>'
+    tokens = httpx.post(f"{server.url}/v1/tokenize", json={"model": "thinker", "prompt": call}).json()["count"]
+    spoken = usage["completion_tokens"] - usage["completion_tokens_details"]["reasoning_tokens"]
+    assert tokens <= spoken <= tokens + 4  # the blanks before it, and the fewer tokens that they may be cut with
+    assert usage_of(server, reasoning_effort="low", tools=None)["completion_tokens_details"]["reasoning_tokens"] == 0
+
+
 def test_an_unknown_effort_is_refused_by_name(server: ServerProcess) -> None:
     body = {**BODY, "reasoning_effort": "enormous"}
     response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)

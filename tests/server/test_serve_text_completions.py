@@ -104,6 +104,43 @@ def test_log_probabilities_have_the_old_form(client: openai.OpenAI) -> None:
     assert "".join(streamed) == "".join(chunk.text for chunk in chunks)
 
 
+def test_the_echoed_prompt_is_judged_token_by_token(server_url: str) -> None:
+    """Each token of it has the probability that it has where it is generated behind those before it."""
+    prompt = "The weather in Paris is fine today, and tomorrow there will be rain. " * 4
+    tokens = httpx.post(f"{server_url}/v1/tokenize", json={"model": MODEL, "prompt": prompt}).json()["tokens"]
+    assert len(tokens) > 40  # more than are judged in a step
+    answer = post(server_url, prompt=prompt, echo=True, logprobs=2, max_tokens=3, temperature=0).json()
+    choice, told = answer["choices"][0], answer["choices"][0]["logprobs"]
+    assert "".join(told["tokens"]) == choice["text"]
+    assert choice["text"].startswith(prompt)
+    assert told["text_offset"] == [len("".join(told["tokens"][:n])) for n in range(len(told["tokens"]))]
+    assert told["token_logprobs"][0] is told["top_logprobs"][0] is None
+    assert len(told["token_logprobs"]) == answer["usage"]["total_tokens"]
+    assert [len(top) in (2, 3) for top in told["top_logprobs"][1:]] == [True] * (len(tokens) + 2)
+    for place in (1, 2, 31, 32, 33, len(tokens) - 1):
+        bias = {str(tokens[place]): 100}
+        made = post(server_url, prompt=tokens[:place], max_tokens=1, logprobs=0, logit_bias=bias).json()
+        expected = made["choices"][0]["logprobs"]["token_logprobs"][0]
+        assert told["token_logprobs"][place] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_prompt_is_judged_without_anything_being_made(server_url: str) -> None:
+    answer = post(server_url, prompt=["One two three", "four"], echo=True, logprobs=0, max_tokens=0).json()
+    assert [choice["text"] for choice in answer["choices"]] == ["One two three", "four"]
+    assert ["".join(choice["logprobs"]["tokens"]) for choice in answer["choices"]] == ["One two three", "four"]
+    assert all(choice["finish_reason"] == "length" for choice in answer["choices"])
+    assert answer["usage"]["completion_tokens"] == 0
+
+
+def test_a_judged_prompt_is_streamed_with_its_probabilities(server_url: str) -> None:
+    fields: dict[str, Any] = {"prompt": PROMPT, "echo": True, "logprobs": 1, "max_tokens": 0}
+    lines = [line for line in post(server_url, stream=True, **fields).text.splitlines() if line.startswith("data: {")]
+    first, *_ = [json.loads(line.removeprefix("data: "))["choices"][0] for line in lines]
+    whole = post(server_url, **fields).json()["choices"][0]
+    assert first["text"] == whole["text"] == PROMPT
+    assert first["logprobs"]["tokens"] == whole["logprobs"]["tokens"]
+
+
 def test_the_best_of_several_is_the_likeliest(server_url: str) -> None:
     fields: dict[str, Any] = {"temperature": 1.5, "logprobs": 0, "max_tokens": 6, "n": 3, "best_of": 6}
     kept = [post(server_url, seed=seed, **fields).json()["choices"] for seed in range(4)]
@@ -139,7 +176,6 @@ def test_a_stop_ends_before_its_own_text(server_url: str) -> None:
         ({"prompt": "word " * 5000}, 400, "prompt", "maximum context length"),
         ({"prompt": {"a": 1}}, 400, "prompt", "valid"),
         ({"stream_options": {"include_usage": True}}, 400, None, "stream_options"),
-        ({"echo": True, "logprobs": 1}, 400, "echo", "prompt's tokens"),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
