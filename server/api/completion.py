@@ -203,6 +203,8 @@ class Completion:
 
     def _with_reasoning(self, usage: Usage, choice: int, length: int) -> Usage:
         """`length`: characters of the answer that were thought."""
+        if not length:
+            return usage
         vocabulary = self.services.engine.model.vocabulary
         return replace(usage, reasoning_tokens=vocabulary.count_within(self._generations[choice].output, length))
 

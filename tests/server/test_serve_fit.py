@@ -127,6 +127,9 @@ def test_responses_fit_too(server_url: str) -> None:
     assert (answer["status"], answer["trammel"]) == ("completed", {"fitted": True})
     (call,) = answer["output"]
     Draft202012Validator(PARAMETERS).validate(json.loads(call["arguments"]))
+    output = {"type": "function_call_output", "call_id": call["call_id"], "output": "noted"}
+    following = {**body, "input": [output], "previous_response_id": answer["id"], "max_output_tokens": budget}
+    assert httpx.post(f"{server_url}/v1/responses", json=following, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
