@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.train.audit import MaskAudit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +22,11 @@ class Audited:
 
     records: int
     rows: int
-    tokens: int
-    """In all rows; an epoch trains on so many."""
-    supervised: int
-    """Tokens of answers."""
-    cut: int
-    """Rows that were cut."""
     steps: int
     """Of the whole run."""
+    audit: "MaskAudit"
+    example: tuple[tuple[str, bool], ...]
+    """The text of a row in parts, and which of them are learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Evaluated:
 
     step: int
     metrics: Mapping[str, float]
-    """`loss`, `chat_loss` (nats a token), `choice`, `name`, `arguments`, `exact` (shares): what can be told."""
+    """`loss`, `chat_loss` (nats a token), `choice`, `name`, `arguments`, `exact`, `accuracy` (shares)."""
     is_best: bool = False
 
 
@@ -82,7 +83,7 @@ class Outcome:
     """False: it was stopped, and running the same recipe again goes on from the last checkpoint."""
     step: int
     trained_tokens: int = 0
-    """Of this process, padding left out."""
+    """In all epochs, padding left out."""
     adapter: Path | None = None
     """Folder of the trained adapter in PEFT's form, or of the model where all weights were trained."""
     gguf: Path | None = None

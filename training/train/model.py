@@ -42,10 +42,16 @@ def supervised_trainer(
     model: PreTrainedModel, tokenizer: Any, rows: tuple[Row, ...], recipe: TrainingRecipe, callback: TrainerCallback
 ) -> SFTTrainer:
     """Rows are rendered and masked already: TRL neither prepares nor cuts them."""
-    data = Dataset.from_dict({"input_ids": [list(row.ids) for row in rows], "labels": [row.labels() for row in rows]})
+    columns = {"input_ids": [list(row.ids) for row in rows], "labels": [row.labels() for row in rows]}
+    data = Dataset.from_dict({**columns, "length": [len(row.ids) for row in rows]})
     trainer = SFTTrainer(
         model=model,
-        args=SFTConfig(**common_arguments(recipe), max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=SFTConfig(
+            **common_arguments(recipe),
+            train_sampling_strategy="group_by_length",
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
         data_collator=PaddedBatches(tokenizer.pad_token_id),
         train_dataset=data,
         processing_class=tokenizer,
@@ -81,12 +87,19 @@ def common_arguments(recipe: TrainingRecipe) -> dict[str, Any]:
         "save_steps": recipe.checkpoint_every,
         "save_total_limit": 2,
         "use_cpu": not on_gpu,
-        "bf16": on_gpu and recipe.adapter is not None,
-        "gradient_checkpointing": False,
+        "bf16": computes_in_bfloat16(recipe),
+        "activation_checkpointing": False,
         "disable_tqdm": True,
         "report_to": "none",
         "remove_unused_columns": False,
     }
+
+
+def computes_in_bfloat16(recipe: TrainingRecipe) -> bool:
+    """Weights that are trained stay F32 all the same."""
+    if recipe.precision != "auto":
+        return recipe.precision == "bf16"
+    return torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
 def _quantization() -> BitsAndBytesConfig:

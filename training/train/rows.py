@@ -96,6 +96,12 @@ class Renderer:
         ids, _ = self._tokens(_Text(prompt, ()))
         return ids
 
+    def parts(self, row: Row) -> tuple[tuple[str, bool], ...]:
+        """The text of a row, and which parts of it are learnt."""
+        places = [0, *(place for answer in row.answers for place in answer), len(row.ids)]
+        texts = (self.tokenizer.decode(list(row.ids[a:b]), skip_special_tokens=False) for a, b in pairwise(places))
+        return tuple((text, bool(number % 2)) for number, text in enumerate(texts) if text)
+
     def _texts(self, record: Record) -> list[_Text]:
         conversation = record.conversation()
         messages, tools = conversation.messages, conversation.tools

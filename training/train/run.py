@@ -1,22 +1,25 @@
 """A whole fine-tuning run: base, rows, audit, training, proof and GGUF. What is done is not done again.
 
-The folder of a run: recipe.json, log.jsonl, audit.json, checkpoints/, and in the end adapter/ and outcome.json.
+The folder of a run: recipe.json, audit.json, log.jsonl, tensorboard/, checkpoints/, and in the end adapter/ (PEFT's
+files and the GGUF), loss.png, metrics.png and outcome.json.
 """
 
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.train.events import Audited, Event, Exported, Outcome, Said
-from training.train.log import RunLog
 from training.train.recipe import TrainingRecipe
 
 if TYPE_CHECKING:
     from training.train.dataset import RowSet
+    from training.train.evaluation import Evaluator
+    from training.train.rows import Renderer
 
+Tell = Callable[[Event], None]
 _OUTCOME = "outcome.json"
 
 
@@ -24,9 +27,19 @@ class RecipeMismatchError(ValueError):
     """The output folder holds another run."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """All that training needs."""
+
+    base: Path
+    renderer: "Renderer"
+    rows: "RowSet"
+    evaluator: "Evaluator | None"
+
+
 def run(
     recipe: TrainingRecipe,
-    on_event: Callable[[Event], None] = lambda _: None,
+    on_event: Tell = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     *,
     cache: Path | None = None,
@@ -44,8 +57,11 @@ def run(
     if (recipe.output / _OUTCOME).exists():
         return read_outcome(recipe.output)
     _limit_threads(recipe)
-    base, tokenizer, rows = _prepare(recipe, on_event, cache)
-    return _train(recipe, base, tokenizer, rows, on_event, should_stop)
+    prepared = prepare(recipe, on_event, cache)
+    outcome = _train(recipe, prepared, on_event, should_stop)
+    if outcome.is_finished:
+        _write_outcome(recipe.output, outcome)
+    return outcome
 
 
 def read_outcome(output: Path) -> Outcome:
@@ -53,6 +69,31 @@ def read_outcome(output: Path) -> Outcome:
     value = json.loads((output / _OUTCOME).read_text())
     paths = {name: output / value[name] if value[name] else None for name in ("adapter", "gguf")}
     return Outcome(**{**value, **paths})
+
+
+def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path | None = None) -> _Prepared:
+    """Everything up to the first step: base, rows, and the audit of what would be learnt. Raises: as `run`."""
+    from transformers import AutoTokenizer
+
+    from training.base.gguf_checkpoint import checkpoint_of
+    from training.train.dataset import read_rows
+    from training.train.evaluation import Evaluator
+    from training.train.model import planned_steps
+    from training.train.rows import Renderer
+
+    base = checkpoint_of(recipe.model, cache)
+    renderer = Renderer(AutoTokenizer.from_pretrained(base))
+    rows = read_rows(recipe.train_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
+    audit = rows.audit
+    (recipe.output / "audit.json").write_text(json.dumps(audit.as_json(), indent=1))
+    audit.check()
+    steps = planned_steps(len(rows.rows), recipe)
+    on_event(Audited(audit.records, len(rows.rows), steps, audit, renderer.parts(rows.rows[0])))
+    evaluator = None
+    if recipe.validation_path is not None:
+        held = read_rows(recipe.validation_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
+        evaluator = Evaluator(held, renderer, recipe)
+    return _Prepared(base, renderer, rows, evaluator)
 
 
 def _claim(recipe: TrainingRecipe) -> None:
@@ -74,75 +115,51 @@ def _limit_threads(recipe: TrainingRecipe) -> None:
         torch.set_num_threads(recipe.threads)
 
 
-def _prepare(
-    recipe: TrainingRecipe, on_event: Callable[[Event], None], cache: Path | None
-) -> tuple[Path, Any, "RowSet"]:
-    from transformers import AutoTokenizer
-
-    from training.base.gguf_checkpoint import checkpoint_of
-    from training.train.dataset import read_rows
-    from training.train.rows import Renderer
-
-    base = checkpoint_of(recipe.model, cache)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    rows = read_rows(recipe.train_path, Renderer(tokenizer), recipe.longest, allow_invalid=recipe.allow_invalid)
-    (recipe.output / "audit.json").write_text(json.dumps(rows.audit.as_json(), indent=1))
-    rows.audit.check()
-    on_event(Said(f"{recipe.model.name}: {rows.audit.records} records in {len(rows.rows)} rows"))
-    return base, tokenizer, rows
-
-
-def _train(
-    recipe: TrainingRecipe,
-    base: Path,
-    tokenizer: Any,
-    rows: "RowSet",
-    on_event: Callable[[Event], None],
-    should_stop: Callable[[], bool],
-) -> Outcome:
+def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop: Callable[[], bool]) -> Outcome:
     from training.train.checkpoints import last_checkpoint, step_of
-    from training.train.model import load_model, planned_steps, supervised_trainer
+    from training.train.model import load_model, supervised_trainer
+    from training.train.plots import draw_run
     from training.train.watcher import Watcher
 
-    log = RunLog(recipe.output)
     checkpoint = last_checkpoint(recipe.output / "checkpoints")
-    start = step_of(checkpoint) if checkpoint else 0
-    log.trim(start)
-    watcher = Watcher(log, on_event, should_stop)
-    trainer = supervised_trainer(load_model(base, recipe), tokenizer, rows.rows, recipe, watcher)
-    audit = rows.audit
-    on_event(
-        Audited(
-            audit.records, audit.rows.total(), audit.tokens.total(), audit.supervised.total(), len(audit.cut),
-            planned_steps(len(rows.rows), recipe),
-        )
-    )  # fmt: skip
+    if checkpoint is not None:
+        tell(Said(f"going on from {checkpoint.name}"))
+    watcher = Watcher(recipe, step_of(checkpoint) if checkpoint else 0, prepared.evaluator, tell, should_stop)
+    model, tokenizer = load_model(prepared.base, recipe), prepared.renderer.tokenizer
+    trainer = supervised_trainer(model, tokenizer, prepared.rows.rows, recipe, watcher)
+    watcher.precise = trainer.compute_loss_context_manager
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    step = trainer.state.global_step
+    draw_run(recipe.output)
+    step, epoch = trainer.state.global_step, trainer.state.epoch or 0
     if watcher.was_stopped:
         return Outcome(False, step)
-    trainer.save_model(str(recipe.output / "adapter"))
-    gguf, worst = _export(recipe, base, on_event)
-    on_event(Exported(gguf, worst))
-    outcome = Outcome(True, step, adapter=recipe.output / "adapter", gguf=gguf)
-    _write_outcome(recipe.output, outcome)
-    return outcome
+    trained_tokens = round(prepared.rows.audit.tokens.total() * epoch)
+    best = watcher.standing
+    folder = recipe.output / "adapter"
+    if best.best_step is None:
+        if prepared.evaluator is not None:
+            tell(Said("no evaluation kept within the forgetting budget: the adapter is that of the last step"))
+        trainer.save_model(str(folder))
+    else:
+        shutil.copytree(watcher.best_folder, folder, dirs_exist_ok=True)
+    gguf = _export(recipe, prepared.base, tell)
+    return Outcome(True, step, trained_tokens, folder, gguf, best.best_step, best.metrics)
 
 
-def _export(recipe: TrainingRecipe, base: Path, on_event: Callable[[Event], None]) -> tuple[Path, float]:
+def _export(recipe: TrainingRecipe, base: Path, tell: Tell) -> Path:
     from training.export.adapter import export_adapter
 
     folder = recipe.output / "adapter"
     path = folder / f"{recipe.adapter_name}.gguf"
-    worst = export_adapter(folder, path, base, recipe.adapter_name, lambda text: on_event(Said(text)))
-    return path, worst
+    worst = export_adapter(folder, path, base, recipe.adapter_name, lambda text: tell(Said(text)))
+    tell(Exported(path, worst))
+    return path
 
 
 def _write_outcome(output: Path, outcome: Outcome) -> None:
-    value = asdict(outcome)
+    value: dict[str, Any] = asdict(outcome)
     for name in ("adapter", "gguf"):
         value[name] = str(value[name].relative_to(output)) if value[name] else None
     written = output / f"{_OUTCOME}.new"
     written.write_text(json.dumps(value, indent=1))
     written.replace(output / _OUTCOME)
-    shutil.rmtree(output / "checkpoints" / "runs", ignore_errors=True)

@@ -1,0 +1,105 @@
+"""Looks at the validation file while training goes on, and says when it was best and when to stop.
+
+The best evaluation is the one with the most right answers among those whose loss on general chat rose no further than
+the forgetting budget allows. All that is needed to go on with after a restart stands in the log.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional
+
+from training.train.answers import choose_questions, measure_answers
+from training.train.dataset import PaddedBatches, RowSet
+from training.train.recipe import TrainingRecipe
+from training.train.rows import Renderer, Row
+
+_MOST_ROWS = 200
+"""Of each kind, to keep an evaluation short."""
+_BATCH = 8
+Metrics = dict[str, float]
+
+
+class Precise(Protocol):
+    """The trainer's choice of how exactly to compute."""
+
+    def __call__(self) -> AbstractContextManager[Any]: ...
+
+
+class Evaluator:
+    """Of one validation file."""
+
+    def __init__(self, rows: RowSet, renderer: Renderer, recipe: TrainingRecipe) -> None:
+        self._renderer = renderer
+        self._collate = PaddedBatches(renderer.tokenizer.pad_token_id)
+        self._groups = {
+            "loss": _spread([row for row in rows.rows if row.category != "chat"]),
+            "chat_loss": _spread([row for row in rows.rows if row.category == "chat"]),
+        }
+        self._questions = choose_questions(rows.records, renderer, recipe.evaluation_answers, recipe.longest)
+
+    def measure(self, model: Any, precise: Precise) -> Metrics:
+        """`loss` of all but chat and `chat_loss` (nats a token), and the shares of `measure_answers`."""
+        was_training = model.training
+        model.eval()
+        try:
+            with torch.no_grad(), precise():
+                losses = {name: self._loss(model, rows) for name, rows in self._groups.items() if rows}
+                shares = measure_answers(model, self._questions, self._renderer) if self._questions else {}
+        finally:
+            model.train(was_training)
+        return {**losses, **shares}
+
+    def _loss(self, model: Any, rows: Sequence[Row]) -> float:
+        total, tokens = 0.0, 0
+        for start in range(0, len(rows), _BATCH):
+            batch = self._collate(
+                [{"input_ids": row.ids, "labels": row.labels()} for row in rows[start : start + _BATCH]]
+            )
+            labels = batch["labels"].to(model.device)[:, 1:]
+            learnt = labels != -100
+            inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+            logits = model(**inputs).logits[:, :-1][learnt].float()
+            total += float(functional.cross_entropy(logits, labels[learnt], reduction="sum"))
+            tokens += int(learnt.sum())
+        return total / tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the evaluations so far, in their order, say."""
+
+    best_step: int | None
+    metrics: Mapping[str, float]
+    """Of the best."""
+    without_gain: int
+    """Evaluations since the best, or of all where there is none."""
+
+
+def standing(evaluations: Sequence[tuple[int, Mapping[str, float]]], budget: float) -> Standing:
+    """`evaluations`: steps and metrics; step 0 is the base, and never the best."""
+    base = next((metrics for step, metrics in evaluations if step == 0), {})
+    best: tuple[int, Mapping[str, float]] | None = None
+    since = 0
+    for step, metrics in evaluations:
+        if step == 0:
+            continue
+        since += 1
+        rise = metrics.get("chat_loss", 0.0) - base.get("chat_loss", metrics.get("chat_loss", 0.0))
+        if rise <= budget and (best is None or _merit(metrics) > _merit(best[1])):
+            best, since = (step, metrics), 0
+    return Standing(best[0] if best else None, best[1] if best else {}, since)
+
+
+def _merit(metrics: Mapping[str, float]) -> tuple[float, float]:
+    return metrics.get("accuracy", 0.0), -metrics.get("loss", metrics.get("chat_loss", 0.0))
+
+
+def _spread(rows: list[Row]) -> list[Row]:
+    """At most so many, evenly, those of like length together."""
+    step = max(1.0, len(rows) / _MOST_ROWS)
+    chosen = [rows[int(number * step)] for number in range(min(_MOST_ROWS, len(rows)))]
+    return sorted(chosen, key=lambda row: len(row.ids))
