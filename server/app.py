@@ -15,7 +15,18 @@ from fastapi.middleware.cors import CORSMiddleware
 from server import __version__
 from server.agent.loop import Loop
 from server.agent.runs import Runs
-from server.api import adapter_routes, embeddings, errors, inspection, response_routes, routes, run_routes, text_routes
+from server.api import (
+    adapter_routes,
+    embeddings,
+    errors,
+    file_routes,
+    fine_tuning_routes,
+    inspection,
+    response_routes,
+    routes,
+    run_routes,
+    text_routes,
+)
 from server.api.adapter_shelf import AdapterShelf
 from server.api.admin_key import AdminKey
 from server.api.admission import Admission, AdmissionGate
@@ -23,10 +34,12 @@ from server.api.body_limit import BodyLimit
 from server.api.catalog import Catalog
 from server.api.durations import Durations, Stopwatch
 from server.api.engine_speaker import EngineSpeaker
+from server.api.fine_tuned import FineTunedModels
 from server.api.key_gate import KeyGate
 from server.api.keys import Key, KeyFileError, KeyRing, given_keys, hash_of, read_key_file
 from server.api.request_log import RequestLog
 from server.api.services import EmbeddingServices, Services, template_of
+from server.api.workshop import Workshop
 from server.chat.choosing import dialect_of
 from server.chat.template import TemplateError
 from server.engine.adapter_folder import AdapterFolder
@@ -37,7 +50,8 @@ from server.engine.errors import ModelLoadError
 from server.engine.memory import plan_memory
 from server.engine.model import Model, ModelSettings, header_of
 from server.settings import DEFAULT_MODEL, Settings, adapter_of, model_of
-from server.store.engine import database_url, open_database
+from server.store.engine import DatabaseError, database_url, open_database
+from server.store.home import Home
 from server.store.responses import ResponseStore
 from server.store.runs import RunStore
 from server.tools.functions import load_tools
@@ -45,6 +59,8 @@ from server.tools.functions import load_tools
 logger = logging.getLogger("trammel")
 
 _MEGABYTE = 1024 * 1024
+_ENVELOPE = 64 * 1024
+"""Bytes that a form may have around its file."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -54,7 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     template is broken; KeyFileError, ToolsError or DatabaseError, if keys, tools or the runs' database can't be read.
     """
     keys = key_ring(settings)
-    database = open_database(database_url(settings.store or "sqlite://"))
+    workshop_home = open_home(settings)
+    database = open_database(database_url(settings.database))
     models = named_models(settings)
     name = next((name for name, path in models.items() if pooling_of(header_of(path)) is None), DEFAULT_MODEL.stem)
     home = load_services(name, models.pop(name, DEFAULT_MODEL), settings, settings.draft_model)
@@ -72,6 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
     runs = open_runs(settings, catalog, database)
+    workshop = Workshop.of(database, workshop_home) if workshop_home else None
+    fine_tuned = FineTunedModels(home, workshop) if workshop else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -79,10 +98,12 @@ def create_app(settings: Settings) -> FastAPI:
         resumed = await runs.resume()
         if resumed:
             logger.info("going on with %d runs", resumed)
-        watching = asyncio.create_task(folder.watch()) if folder else None
+        if fine_tuned is not None:
+            await fine_tuned.look()
+        watching = [asyncio.create_task(one.watch()) for one in (folder, fine_tuned) if one is not None]
         yield
-        if watching is not None:
-            watching.cancel()
+        for task in watching:
+            task.cancel()
         await runs.close()
         await catalog.close()
         runs.store.close()
@@ -94,6 +115,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.admission = Admission()
     app.state.store = ResponseStore(database, settings.store_limit)
     app.state.runs = runs
+    app.state.workshop = workshop
+    app.state.fine_tuned = fine_tuned
+    app.state.file_limit = int(settings.file_limit * _MEGABYTE)
     app.state.adapters = AdapterShelf(home, catalog, folder)
     app.state.admin_key = AdminKey(settings.read_admin_key())
     app.state.durations = Durations()
@@ -104,9 +128,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(text_routes.router)
     app.include_router(response_routes.router)
     app.include_router(run_routes.router)
+    app.include_router(file_routes.router)
+    app.include_router(fine_tuning_routes.router)
     app.include_router(inspection.router)
     app.include_router(adapter_routes.router)
     return app
+
+
+def open_home(settings: Settings) -> Home | None:
+    """The folder of files and jobs, made if need be. Raises: DatabaseError."""
+    try:
+        return Home(settings.home.resolve()).make() if settings.home else None
+    except OSError as error:
+        raise DatabaseError(f"the home folder {settings.home} can't be made: {error.strerror}") from error
 
 
 def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine) -> Runs:
@@ -119,7 +153,8 @@ def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine) -> Runs
 
 def add_middleware(app: FastAPI, settings: Settings, keys: KeyRing) -> None:
     """What every request goes through; what is added last is outermost."""
-    app.add_middleware(BodyLimit, limit=int(settings.body_limit * _MEGABYTE))
+    uploads = {"/v1/files": int(settings.file_limit * _MEGABYTE) + _ENVELOPE}
+    app.add_middleware(BodyLimit, limit=int(settings.body_limit * _MEGABYTE), others=uploads)
     if keys:
         app.add_middleware(KeyGate, keys=keys)
     app.add_middleware(Stopwatch, durations=app.state.durations)

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from server.engine.types import FlashAttention, KvType, SplitMode
+from server.store.home import Home
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "models" / "trammel-tiny.gguf"
 CONFIG_FILE = "trammel.toml"
@@ -101,6 +102,12 @@ class Settings(BaseSettings):
         "`postgresql+psycopg://USER@HOST/NAME`; by default memory, which goes with the server.",
     )
     store_limit: int = Field(10_000, ge=1, description="Responses that are stored; beyond that the oldest leave.")
+    home: Path | None = Field(
+        None,
+        description="A folder for uploaded files, fine-tuning jobs and the adapters they make; without `store` the "
+        "database is in it too. None: no files and no jobs.",
+    )
+    file_limit: float = Field(512.0, gt=0, description="Megabytes (2^20 bytes) that an uploaded file may have.")
     tools: str | None = Field(None, description="A Python file or module whose tools the server runs itself.")
     runs: str | None = Field(
         None,
@@ -160,6 +167,11 @@ class Settings(BaseSettings):
         if self.admin_key_file is not None:
             return self.admin_key_file.read_text(encoding="utf-8").strip()
         return None if self.admin_key is None else self.admin_key.get_secret_value()
+
+    @property
+    def database(self) -> str:
+        """The database of everything: a URL, or the path of an SQLite file."""
+        return self.store or (str(Home(self.home).database) if self.home else "sqlite://")
 
     @field_validator("draft_model")
     @classmethod

@@ -132,6 +132,10 @@ class AdapterShelf:
             raise invalid(
                 f"`{name}` is served as long as its file is in the adapters folder: remove the file.", "name", "watched"
             )
+        if name in self._services.made:
+            raise invalid(
+                f"`{name}` was made by a fine-tuning job: DELETE /v1/models/{name} ends it.", "name", "fine_tuned"
+            )
         if aliases := self._services.aliases.of(name):
             listed = ", ".join(f"`{alias}`" for alias in aliases)
             raise invalid(f"`{name}` is what {listed} means: point that elsewhere first.", "name", "in_use")
@@ -139,10 +143,11 @@ class AdapterShelf:
     def _adapter_object(self, adapter: Adapter) -> Json:
         is_watched = self._watched is not None and adapter.name in self._watched.served
         source = "api" if adapter.name in self._created else "folder" if is_watched else "settings"
+        source = "fine-tuning" if adapter.name in self._services.made else source
         return {
             "id": adapter.name,
             "object": "adapter",
-            "created": self._created.get(adapter.name, self._services.created),
+            "created": (self._services.made | self._created).get(adapter.name, self._services.created),
             "parent": self._services.model_name,
             "root": adapter.path.name,
             "scale": adapter.scale,

@@ -14,12 +14,14 @@ from server.api.chat_request import read_chat_request
 from server.api.chat_stream import chat_stream
 from server.api.completion import start_completion
 from server.api.departure import ClientGoneError, no_answer, while_connected
+from server.api.job_metrics import job_metrics_text
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.run_chat import answer_with_tools
 from server.api.run_metrics import run_metrics_text
 from server.api.run_routes import owner_of, runs_of
 from server.api.services import Services, services_of
 from server.api.wire import ChatCompletionRequest
+from server.api.workshop import Workshop
 
 router = APIRouter()
 TheServices = Annotated[Services, Depends(services_of)]
@@ -87,6 +89,9 @@ async def metrics(request: Request, services: TheServices, catalog: TheCatalog) 
     """Counters and histograms for Prometheus."""
     timings = {one.model_name: one.engine.timings for one in catalog.loaded if isinstance(one, Services)}
     page = metrics_text(services.engine, timings, request.app.state.durations) + run_metrics_text(runs_of(request))
+    workshop: Workshop | None = request.app.state.workshop
+    if workshop is not None:
+        page += job_metrics_text(await asyncio.to_thread(workshop.jobs.counts))
     return Response(page, media_type=CONTENT_TYPE)
 
 

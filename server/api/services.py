@@ -32,6 +32,8 @@ class Services:
     openings: Openings = field(default_factory=Openings)
     aliases: Aliases = field(default_factory=Aliases)
     """Second names of the adapters."""
+    made: dict[str, int] = field(default_factory=dict)
+    """Adapters that jobs have made, and when, in seconds since the epoch."""
 
     @staticmethod
     def of(engine: Engine, model_name: str) -> "Services":
@@ -89,7 +91,13 @@ class Services:
         return [
             {**base, "root": self.model_name, "parent": None},
             *(
-                {**base, "id": adapter.name, "root": adapter.path.name, "parent": self.model_name}
+                {
+                    **base,
+                    "id": adapter.name,
+                    "created": self.made.get(adapter.name, self.created),
+                    "root": adapter.path.name,
+                    "parent": self.model_name,
+                }
                 for adapter in self.engine.adapters
             ),
             *(

@@ -56,15 +56,15 @@ def _open(parsed: sa.URL) -> sa.Engine:
     return engine
 
 
-def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to its newest revision. Of several processes that start together, one does, the others wait."""
+def migrate(engine: sa.Engine, revision: str = "head") -> None:
+    """Bring the schema to a revision. Of several processes that start together, one does it and the others wait."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells every start otherwise
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         connection.exec_driver_sql(_LOCKS[engine.dialect.name])
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

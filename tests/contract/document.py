@@ -73,4 +73,7 @@ def _as_json_schema(value: Any) -> Any:
     for bound in ("minimum", "maximum"):
         if isinstance(inner.get(bound), str):  # 9e18, which is no number in YAML 1.1
             inner[bound] = float(inner[bound])
+        exclusive = f"exclusive{bound.capitalize()}"
+        if inner.get(exclusive) is True:  # OpenAPI 3.0's way again
+            inner[exclusive] = inner.pop(bound)
     return {"anyOf": [inner, {"type": "null"}]} if value.get("nullable") is True else inner

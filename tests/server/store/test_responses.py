@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from server.store.engine import database_url, open_database
+from server.store.engine import database_url, migrate, open_database
 from server.store.responses import ResponseStore, StoredResponse
 
 EARLIER = """
@@ -96,10 +96,10 @@ def test_a_file_of_an_earlier_server_is_gone_on_with(tmp_path: Path, had_runs: b
     """Servers made these tables by themselves once, in a file of their own or in that of the runs."""
     path = tmp_path / "old.sqlite"
     if had_runs:
-        open_database(f"sqlite:///{path}").dispose()
+        first = sa.create_engine(f"sqlite:///{path}")
+        migrate(first, "0001")
+        first.dispose()
     old = sqlite3.connect(path)
-    if had_runs:
-        old.executescript("DROP TABLE items; DROP TABLE responses; UPDATE alembic_version SET version_num = '0001'")
     old.executescript(EARLIER)
     old.execute("INSERT INTO responses VALUES ('a', '', NULL, 1.5, ?, ?)", ('{"id":"a","output":[]}', '[{"id":"i"}]'))
     old.execute("INSERT INTO items VALUES ('i', 'a', '{\"id\":\"i\"}')")
