@@ -14,9 +14,9 @@ from server.tools.definition import CallContext, ToolDefinition, ToolError
 
 async def execute(tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float) -> Returned:
     """`seconds`: what is left to the run. Never raises but when it is cancelled."""
-    with tool_span(tool.name, call.id) as span:
+    with tool_span(tool.name, call.id) as operation:
         returned = await _execute(tool, call, begun, run, principal, seconds)
-        describe_result(span, returned)
+        describe_result(operation, returned)
     return returned
 
 

@@ -74,9 +74,9 @@ class Loop:
         run.silence()
         speaking = self.speaker.speak(state.started, state.prompt, shown, names, left, run.hear)
         try:
-            with chat_span(state.model) as span:
+            with chat_span(state.model) as operation:
                 spoke = await asyncio.wait_for(speaking, max(0.0, caps.seconds - state.spent.seconds))
-                describe_turn(span, spoke)
+                describe_turn(operation, state.model, spoke)
         except TimeoutError:
             await run.record(Ended("incomplete", "seconds"))
         except UnavailableError:

@@ -15,7 +15,7 @@ from server.agent.run import OverError, Run
 from server.agent.speaker import Piece, UnavailableError
 from server.agent.state import RunState
 from server.agent.tally import Tally
-from server.agent.tracing import agent_span
+from server.agent.tracing import agent_span, describe_end
 from server.store.runs import ConflictError, RunRow, RunStore
 
 logger = logging.getLogger("trammel.agent")
@@ -212,8 +212,9 @@ class Runs:
         """As far as it goes; a model that can't speak just now is asked again."""
         for pause in _PAUSES:
             try:
-                with agent_span(run.id, run.state.model):
+                with agent_span(run.id, run.state.model) as operation:
                     await self.loop.advance(run)
+                    describe_end(operation, run.state.ended)
             except UnavailableError as error:
                 logger.info("the run %s waits for the model: %s", run.id, error)
                 await asyncio.sleep(pause)

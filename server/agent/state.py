@@ -39,6 +39,7 @@ class CallState:
     decided: Decided | None = None
     begun: Begun | None = None
     outcome: str | None = None
+    has_fault: bool = False
     text: str | None = None
     """What the model reads; None until it is settled."""
 
@@ -73,6 +74,8 @@ class RunState:
     taint_of_turn: tuple[int, ...] = ()
     """What the model had read when it made the calls of the turn."""
     latest: Spoke | None = None
+    follows_fault: bool = False
+    """A call of the turn before the latest had a fault."""
     ended: Ended | None = None
     length: int = 1
     """Events so far."""
@@ -196,6 +199,7 @@ class RunState:
         return [self.calls[id_] for id_ in self.turn]
 
     def _speak(self, event: Spoke) -> None:
+        self.follows_fault = any(call.has_fault for call in self._turn)
         self.latest = event
         self.spent.steps += 1
         self.spent.seconds += event.seconds
@@ -215,6 +219,7 @@ class RunState:
         match event.verdict:
             case "fault":
                 self.spent.faults += 1
+                call.has_fault = True
             case "repeat":
                 self.spent.repeats += 1
             case _:
@@ -236,6 +241,7 @@ class RunState:
         self.spent.seconds += event.seconds
         self.spent.bytes += event.size
         self.spent.faults += event.fault is not None
+        call.has_fault = event.fault is not None
         if tool is not None and call.judged is not None:
             entry = Entry(number, tool.name, call.judged.key, tool.effect, event.outcome, event.at, tool.touches)
             self.ledger.add(entry)

@@ -27,8 +27,8 @@ class RunCollector(Collector):
             (
                 "trammel_tool_faults",
                 "Calls that were refused or failed.",
-                ["kind"],
-                [([key], count) for key, count in tally.faults.items()],
+                ["tool", "version", "kind"],
+                [(list(key), count) for key, count in tally.faults.items()],
             ),
             (
                 "trammel_tool_repeats",
@@ -36,7 +36,12 @@ class RunCollector(Collector):
                 ["tool"],
                 [([key], count) for key, count in tally.repeats.items()],
             ),
-            ("trammel_tool_retries", "Calls made again after a crash.", [], [([], tally.retries)]),
+            (
+                "trammel_tool_retries",
+                "Turns after a faulty call, and calls made again after a crash.",
+                ["reason"],
+                [([reason], tally.retries[reason]) for reason in ("fault", "crash")],
+            ),
             (
                 "trammel_approvals",
                 "Approvals asked for, given, denied.",
