@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from server import __version__
+from server.agent.caps import Caps
 from server.agent.loop import Loop
 from server.agent.runs import Runs
 from server.api import (
@@ -88,7 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
-    runs = open_runs(settings, catalog, database)
+    runs = open_runs(settings, catalog, database, keys)
     workshop = Workshop.of(database, workshop_home) if workshop_home else None
     fine_tuned = FineTunedModels(home, workshop) if workshop else None
 
@@ -143,12 +144,15 @@ def open_home(settings: Settings) -> Home | None:
         raise DatabaseError(f"the home folder {settings.home} can't be made: {error.strerror}") from error
 
 
-def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine) -> Runs:
+def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine, keys: KeyRing) -> Runs:
     """The runs of the server's own tools. Raises: ToolsError, if a tool can't be loaded; DatabaseError."""
     tools = load_tools(settings.tools) if settings.tools else ()
     own = open_database(database_url(settings.runs)) if settings.runs else database
     loop = Loop({tool.name: tool for tool in tools}, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout)
-    return Runs(RunStore(own), loop)
+    ceiling = Caps(
+        settings.run_steps, settings.run_calls, settings.run_seconds, settings.run_tokens, settings.run_bytes
+    )
+    return Runs(RunStore(own), loop, ceiling=ceiling, places=keys)
 
 
 def add_middleware(app: FastAPI, settings: Settings, keys: KeyRing) -> None:

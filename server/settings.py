@@ -113,6 +113,19 @@ class Settings(BaseSettings):
         None,
         description="A database for runs alone, written like `store`; by default that of `store`.",
     )
+    run_steps: int = Field(100, ge=1, description="Turns that a run may ask for at most (it gets 12 by itself).")
+    run_calls: int = Field(1000, ge=1, description="Calls that a run may ask for at most (it gets 32 by itself).")
+    run_seconds: float = Field(
+        3600.0, gt=0, description="Seconds of work that a run may ask for at most (it gets 300 by itself)."
+    )
+    run_tokens: int = Field(
+        1_000_000,
+        ge=1,
+        description="Tokens, less cached ones, that a run may ask for at most (it gets 65536 by itself).",
+    )
+    run_bytes: int = Field(
+        64 * 1024 * 1024, ge=1, description="Bytes of results that a run may ask for at most (it gets 4 MiB by itself)."
+    )
     approval_timeout: float = Field(86_400.0, gt=0, description="Seconds a person has to approve a call.")
     api_key: Annotated[list[str], NoDecode] = Field(
         [], description="A key that requests must have, in clear or as sha256:HEX. May be given again; none: no keys."

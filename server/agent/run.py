@@ -45,6 +45,8 @@ class Run:
         self.pieces: list[Piece] = []
         """Of the turn under way; each turn, and each attempt at one, has a list of its own."""
         self.is_resting = False
+        self.has_place = False
+        """It counts among what its owner has under way."""
         self._journal = journal
         self._tools = tools
         self._observe = observe

@@ -8,7 +8,9 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
 
+from server.agent.caps import Caps
 from server.agent.events import Decided, Ended, Event, Received, Started, read_event, write_event
 from server.agent.loop import Loop, denial
 from server.agent.run import OverError, Run
@@ -29,13 +31,30 @@ class RefusedError(Exception):
     """What was asked of a run can't be done as it stands now. Says why."""
 
 
+class Places(Protocol):
+    """What owners may have under way at once, requests and runs together."""
+
+    def take_place(self, owner: str) -> None:
+        """A run works. It was let in as a request, or before the server was started: it is not refused."""
+        ...
+
+    def free_place(self, owner: str) -> None:
+        """It has ended, or waits for somebody."""
+        ...
+
+
 class Runs:
     """Built once; `resume` at the start, `close` at the end."""
 
-    def __init__(self, store: RunStore, loop: Loop) -> None:
+    def __init__(
+        self, store: RunStore, loop: Loop, *, ceiling: Caps | None = None, places: Places | None = None
+    ) -> None:
+        """`ceiling`: the most that any run may ask for; None: it may ask for anything."""
         self.store = store
         self.loop = loop
+        self.ceiling = ceiling
         self.tally = Tally()
+        self._places = places
         self._live: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._drivers: dict[str, asyncio.Task[None]] = {}
         self._finding = asyncio.Lock()
@@ -183,13 +202,25 @@ class Runs:
         run.is_resting = False
         task = asyncio.create_task(self._driving(run))
         self._drivers[run.id] = task
-        task.add_done_callback(lambda done: self._forget(run.id, done))
+        task.add_done_callback(lambda done: self._forget(run, done))
+        self._take_place(run)
 
-    def _forget(self, id_: str, task: asyncio.Task[None]) -> None:
-        if self._drivers.get(id_) is task:
-            del self._drivers[id_]
+    def _forget(self, run: Run, task: asyncio.Task[None]) -> None:
+        self._free_place(run)
+        if self._drivers.get(run.id) is task:
+            del self._drivers[run.id]
         if not task.cancelled() and task.exception() is not None:
-            logger.error("the run %s broke off", id_, exc_info=task.exception())
+            logger.error("the run %s broke off", run.id, exc_info=task.exception())
+
+    def _take_place(self, run: Run) -> None:
+        if self._places is not None and not run.has_place:
+            run.has_place = True
+            self._places.take_place(run.owner)
+
+    def _free_place(self, run: Run) -> None:
+        if self._places is not None and run.has_place:
+            run.has_place = False
+            self._places.free_place(run.owner)
 
     async def _driving(self, run: Run) -> None:
         """To the run's end, through every wait."""
@@ -206,6 +237,7 @@ class Runs:
             logger.warning("the run %s is driven by another process", run.id)
             self._live.pop(run.id, None)
         finally:
+            self._free_place(run)
             await run.rest()
 
     async def _advance(self, run: Run) -> None:
@@ -227,7 +259,9 @@ class Runs:
         seen = run.state.length
         expires = min((call.approval.expires for call in run.state.approvals if call.approval), default=None)
         seconds = None if expires is None else max(0.0, expires - time.time())
+        self._free_place(run)
         await run.rest()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.until_longer(seen), seconds)
+        self._take_place(run)
         run.is_resting = False

@@ -13,8 +13,22 @@ _OPEN = ("/healthz", "/readyz")
 """What a supervisor asks, which has no key."""
 
 
+class Place:
+    """What a request holds of its key's concurrency."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._is_held = True
+
+    def give_back(self) -> None:
+        """At the end, or before it, once a run holds a place of its own for the same work."""
+        if self._is_held:
+            self._is_held = False
+            self._allowance.give_back()
+
+
 class KeyGate:
-    """ASGI middleware. Reading (GET) needs a key too, but counts for no limit."""
+    """ASGI middleware. Reading (GET) and deciding about runs needs a key too, but counts for no limit."""
 
     def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
         self._app = app
@@ -26,12 +40,16 @@ class KeyGate:
             return
         try:
             allowance = self._find(scope)
-            if scope["method"] == "POST":
+            counts = scope["method"] == "POST" and not scope["path"].startswith("/v1/runs/")
+            if counts:
                 _take(allowance)
         except ApiError as refusal:
             await JSONResponse(refusal.body, refusal.status, refusal.headers)(scope, receive, send)
             return
-        scope.setdefault("state", {})["owner"] = allowance.key.name
+        state = scope.setdefault("state", {})
+        state["owner"] = allowance.key.name
+        if counts:
+            state["place"] = Place(allowance)
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -41,8 +59,8 @@ class KeyGate:
         try:
             await self._app(scope, receive, send_with_limits)
         finally:
-            if scope["method"] == "POST":
-                allowance.give_back()
+            if counts:
+                state["place"].give_back()
 
     def _find(self, scope: Scope) -> Allowance:
         """Raises: ApiError, 401."""

@@ -80,13 +80,27 @@ class Allowance:
 
 
 class KeyRing:
-    """All keys of a server."""
+    """All keys of a server. What a key may have under way are requests, and runs that work."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._allowances = [Allowance(key) for key in keys]
 
     def __bool__(self) -> bool:
         return bool(self._allowances)
+
+    def take_place(self, owner: str) -> None:
+        """A run of the key of that name works; it is not refused, but counts."""
+        for allowance in self._named(owner):
+            allowance.running += 1
+
+    def free_place(self, owner: str) -> None:
+        """It has ended, or waits for somebody."""
+        for allowance in self._named(owner):
+            allowance.give_back()
+
+    def _named(self, owner: str) -> list[Allowance]:
+        """One, or none if the key was taken away."""
+        return [allowance for allowance in self._allowances if allowance.key.name == owner][:1]
 
     def find(self, secret: str) -> Allowance | None:
         """The key that a secret is, if it is one."""

@@ -6,7 +6,7 @@ one, with `mcp_approval_response` items, a function's output or the user's answe
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +49,17 @@ def decides(body: ResponseRequest) -> bool:
 
 
 async def answer_with_server_tools(
-    body: ResponseRequest, runs: Runs, catalog: Catalog, store: ResponseStore, owner: str
+    body: ResponseRequest,
+    runs: Runs,
+    catalog: Catalog,
+    store: ResponseStore,
+    owner: str,
+    has_begun: Callable[[], None] = lambda: None,
 ) -> Response:
-    """Start a run or go on with one, and answer when it rests. Raises: ApiError."""
+    """Start a run or go on with one, and answer when it rests. `has_begun` is told as soon as it works.
+
+    Raises: ApiError.
+    """
     earlier, new = await asyncio.to_thread(gather_items, body, store, owner)
     source = _Source(body, runs, catalog, store, owner)
     run = await _waiting_run(source, new)
@@ -61,6 +69,7 @@ async def answer_with_server_tools(
     else:
         after = run.state.length - 1
         await _go_on(runs, run, new)
+    has_begun()
     async with catalog.lend(body.model, Services) as services:
         response = AgentResponse(source, services, run, after, tuple(new))
     if all(item["type"] != "mcp_list_tools" for item in (*earlier, *new)) and body.server_tools is not None:
@@ -164,7 +173,10 @@ def _options(source: _Source) -> TrammelOptions:
         raise invalid("No run waits for this approval.", "input")
     given = source.body.trammel or TrammelOptions()
     names = next((some for some in (wanted.names, given.tools) if some is not None), list(source.runs.loop.tools))
+    ceiling = source.runs.ceiling.calls if source.runs.ceiling else None
     calls = [most for most in (source.body.max_tool_calls, given.max_calls) if most is not None]
+    if given.max_calls is None and calls and ceiling is not None:
+        calls.append(ceiling)  # OpenAI's bound is no wish: a lower one keeps it
     narrower = {
         "run_tools": True,
         "run": None,

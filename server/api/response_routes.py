@@ -1,6 +1,7 @@
 """`/v1/responses`: https://platform.openai.com/docs/api-reference/responses."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -15,6 +16,7 @@ from server.api.response_request import as_chat_completion, as_response_error
 from server.api.response_run import ResponseRun, ResponseWriter, gather_items, listed
 from server.api.response_wire import ResponseRequest
 from server.api.routes import widened_header
+from server.api.run_routes import hand_over_place
 from server.api.services import Services
 from server.api.stream import AnswerStream
 from server.store.responses import ResponseStore, StoredResponse
@@ -45,7 +47,8 @@ async def create_response(
 ) -> Response:
     """Answer a conversation's items: with a message, or with calls of the given functions."""
     if body.server_tools is not None or decides(body):
-        return await answer_with_server_tools(body, request.app.state.runs, catalog, store, owner)
+        handing_over = partial(hand_over_place, request)
+        return await answer_with_server_tools(body, request.app.state.runs, catalog, store, owner, handing_over)
     async with catalog.lend(body.model, Services) as services:
         run = await ResponseRun.start(services, body, store, owner)
     headers = widened_header(run.widened)

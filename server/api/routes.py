@@ -18,7 +18,7 @@ from server.api.job_metrics import job_metrics_text
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.run_chat import answer_with_tools
 from server.api.run_metrics import run_metrics_text
-from server.api.run_routes import owner_of, runs_of
+from server.api.run_routes import runs_of
 from server.api.services import Services, services_of
 from server.api.wire import ChatCompletionRequest
 from server.api.workshop import Workshop
@@ -38,7 +38,7 @@ async def create_chat_completion(
 ) -> Response:
     """Continue a conversation: with text, or with calls of the given tools."""
     if body.trammel is not None and (body.trammel.run_tools or body.trammel.run is not None):
-        return await answer_with_tools(body, runs_of(request), catalog, owner_of(request))
+        return await answer_with_tools(body, request, runs_of(request), catalog)
     if body.timeout is None and x_request_timeout is not None:
         body = body.model_copy(update={"timeout": x_request_timeout})
     async with catalog.lend(body.model, Services) as services:

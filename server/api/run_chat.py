@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from server.agent.events import Event, Judged, Spoke, read_event
@@ -20,7 +21,7 @@ from server.api.catalog import Catalog
 from server.api.errors import ApiError, invalid
 from server.api.run_objects import chat_message, delta_object, event_object, question_text, run_object, tokens_of
 from server.api.run_request import read_run_request
-from server.api.run_routes import created_at, found, refusals, with_keep_alive
+from server.api.run_routes import created_at, found, hand_over_place, owner_of, refusals, with_keep_alive
 from server.api.stream import DONE, data
 from server.api.wire import ChatCompletionRequest
 from server.chat.parser import ContentDelta, ReasoningDelta
@@ -28,8 +29,9 @@ from server.chat.parser import ContentDelta, ReasoningDelta
 Json = dict[str, Any]
 
 
-async def answer_with_tools(body: ChatCompletionRequest, runs: Runs, catalog: Catalog, owner: str) -> Response:
+async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs: Runs, catalog: Catalog) -> Response:
     """Start a run, or go on with the one the request names, and answer when it comes to rest. Raises: ApiError."""
+    owner = owner_of(request)
     options = body.trammel
     if options is not None and options.run is not None:
         run = await found(runs, options.run, owner)
@@ -37,6 +39,7 @@ async def answer_with_tools(body: ChatCompletionRequest, runs: Runs, catalog: Ca
         await _go_on(body, runs, run)
     else:
         run, after = await runs.start(await read_run_request(body, runs, catalog, owner), owner), -1
+    hand_over_place(request)
     if body.stream:
         chunks = with_keep_alive(_chunks(body, runs, run, after))
         return StreamingResponse(chunks, media_type="text/event-stream", headers={"cache-control": "no-store"})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from server.agent.caps import Caps
 from server.agent.events import QUESTION_TOOL, Started
@@ -29,14 +29,16 @@ async def read_run_request(body: ChatCompletionRequest, runs: Runs, catalog: Cat
     if any(isinstance(tool, CustomToolIn) for tool in body.tools or ()):
         raise invalid("In a run, the client's tools are functions.", "tools")
     chosen = _chosen(runs.loop.tools, options)
+    caps = caps_of(options, runs.ceiling)
     async with catalog.lend(body.model, Services) as services:
         services.adapter_of(body.model)
-        return await asyncio.to_thread(_read, body, options, chosen, services, owner)
+        return await asyncio.to_thread(_read, body, options, caps, chosen, services, owner)
 
 
 def _read(
     body: ChatCompletionRequest,
     options: TrammelOptions,
+    caps: Caps,
     chosen: tuple[ToolDefinition, ...],
     services: Services,
     owner: str,
@@ -53,7 +55,7 @@ def _read(
         chat.messages,
         {tool.name: tool.version for tool in chosen},
         chat.tools,
-        caps_of(options),
+        caps,
         restrictions,
         owner,
         body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"tools"}),
@@ -61,10 +63,17 @@ def _read(
     )
 
 
-def caps_of(options: TrammelOptions) -> Caps:
-    """Ours, where the request has none of its own."""
-    given = {field.name: getattr(options, f"max_{field.name}", None) for field in fields(Caps)}
-    return replace(Caps(), **{name: value for name, value in given.items() if value is not None})
+def caps_of(options: TrammelOptions, ceiling: Caps | None) -> Caps:
+    """The request's, and ours where it has none, below the operator's. Raises: ApiError, if it asks for more."""
+    usual, caps = Caps(), {}
+    for field in fields(Caps):
+        given, most = getattr(options, f"max_{field.name}", None), getattr(ceiling, field.name, None)
+        if given is not None and most is not None and given > most:
+            param = f"trammel.max_{field.name}"
+            raise invalid(f"Invalid value for '{param}': this server allows at most {most:g}.", param)
+        own = getattr(usual, field.name)
+        caps[field.name] = given if given is not None else own if most is None else min(own, most)
+    return Caps(**caps)
 
 
 def _chosen(tools: Mapping[str, ToolDefinition], options: TrammelOptions) -> tuple[ToolDefinition, ...]:

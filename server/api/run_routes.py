@@ -14,6 +14,7 @@ from server.agent.runs import RefusedError, Runs
 from server.agent.speaker import Piece
 from server.api.catalog import Catalog, catalog_of
 from server.api.errors import ApiError
+from server.api.key_gate import Place
 from server.api.run_objects import delta_object, event_object, run_object
 from server.api.run_request import read_run_request
 from server.api.sampling_fields import Wire
@@ -35,6 +36,13 @@ def owner_of(request: Request) -> str:
     """Whose runs a request may see: those made with the same API key."""
     owner: str = getattr(request.state, "owner", "")
     return owner
+
+
+def hand_over_place(request: Request) -> None:
+    """The run that was set going counts for the key from now on; a request that only waits for it does not."""
+    place: Place | None = getattr(request.state, "place", None)
+    if place is not None:
+        place.give_back()
 
 
 TheCatalog = Annotated[Catalog, Depends(catalog_of)]

@@ -163,9 +163,9 @@ class TrammelOptions(Wire):
     """Go on with a run that waits; its results are at the end of the messages."""
     tools: list[str] | None = None
     """Which of the server's tools; None means all."""
-    max_steps: int | None = Field(default=None, ge=1, le=100)
-    max_calls: int | None = Field(default=None, ge=1, le=1000)
-    max_seconds: float | None = Field(default=None, gt=0, le=86_400)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_calls: int | None = Field(default=None, ge=1)
+    max_seconds: float | None = Field(default=None, gt=0)
     max_tokens: int | None = Field(default=None, ge=1)
     max_bytes: int | None = Field(default=None, ge=1)
     read_only: bool = False

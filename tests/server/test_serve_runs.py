@@ -221,6 +221,9 @@ def test_a_run_that_has_ended_can_be_forgotten(url: str) -> None:
         ({"trammel": {"tools": ["nope"]}}, "trammel.tools"),
         ({"n": 2}, "n"),
         ({"trammel": {"max_steps": 0}}, "trammel.max_steps"),
+        ({"trammel": {"max_steps": 101}}, "trammel.max_steps"),
+        ({"trammel": {"max_seconds": 1e9}}, "trammel.max_seconds"),
+        ({"tool_choice": {"type": "function", "function": {"name": "delete_note"}}}, "tool_choice"),
         ({"tools": [LOOK | {"function": {"name": "get_weather"}}]}, "tools[0].function.name"),
     ],
 )
