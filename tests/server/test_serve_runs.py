@@ -251,12 +251,14 @@ def test_a_killed_server_goes_on_with_its_runs(
     tmp_path: Path, tally: Path, start_server: Callable[..., ServerProcess]
 ) -> None:
     tally.write_text("")
-    flags = ("--tools", TOOLS, "--runs", f"sqlite:///{tmp_path}/runs.db")
+    kept = tmp_path / "prefixes"
+    flags = ("--tools", TOOLS, "--runs", f"sqlite:///{tmp_path}/runs.db", "--prefix-store", str(kept))
     first = start_server(*flags)
+    ask(first.url, ["delete_note"])
     writing = ask(first.url, ["slow_write"], "runs").json()["id"]
     waiting = ask(first.url, ["delete_note"]).json()["trammel"]
     for _ in range(200):
-        if "slow_write" in tally.read_text():
+        if "slow_write" in tally.read_text() and list(kept.glob("*/*.kv")):
             break
         time.sleep(0.05)
     first.process.send_signal(signal.SIGKILL)
@@ -269,5 +271,8 @@ def test_a_killed_server_goes_on_with_its_runs(
     assert again["approvals"] == waiting["approvals"]
     place = f"{second.url}/v1/runs/{waiting['id']}/approvals/{waiting['approvals'][0]['id']}"
     assert httpx.post(place, json={"approve": True}).status_code == 200
-    until(second.url, waiting["id"], "completed", "incomplete", "waiting_for_approval")
+    if until(second.url, waiting["id"], "completed", "incomplete", "waiting_for_approval")["cap"] is None:
+        httpx.post(f"{second.url}/v1/runs/{waiting['id']}/cancel")  # so that its events have an end
     assert tally.read_text().count("delete_note") == 1
+    _, turn, *_ = [event for event in events_of(second.url, waiting["id"]) if event["kind"] == "spoke"]
+    assert turn["cached_tokens"] > 32, "the tools' KV came back from the disk"
