@@ -77,6 +77,8 @@ class Approval:
     reasons: tuple[str, ...]
     expires: float
     """Seconds since the epoch; it must be given and used by then."""
+    request: Mapping[str, Any] | None = None
+    """What would be sent, for a tool that calls an API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from server.agent.events import Begun, Call, FaultKind, Returned
 from server.agent.ledger import Outcome
 from server.agent.tracing import describe_result, tool_span
 from server.agent.wording import error_text, result_text, size_of, trim
-from server.tools.definition import CallContext, ToolDefinition, ToolError
+from server.tools.definition import CallContext, ToolDefinition, ToolError, UncertainError
 
 
 async def execute(tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float) -> Returned:
@@ -31,6 +31,8 @@ async def _execute(
         return await asyncio.to_thread(_succeeded, tool, call, begun, start, data)
     except ToolError as error:
         return _failed(tool, call, start, "failed", "execution", str(error))
+    except UncertainError as error:
+        return _failed(tool, call, start, _uncertain(tool), "execution", str(error))
     except TimeoutError:
         return _failed(tool, call, start, _uncertain(tool), "timeout", f"No answer within {limit:g} s.")
     except Exception as error:  # the operator's code may raise anything

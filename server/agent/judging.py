@@ -19,7 +19,7 @@ from server.agent.state import RunState
 from server.agent.wording import error_text
 from server.chat.messages import Tool
 from server.chat.validation import find_faults
-from server.tools.definition import ToolDefinition
+from server.tools.definition import ToolDefinition, ToolError
 
 _CHECK_SECONDS = 10.0
 
@@ -79,15 +79,20 @@ class Judge:
             return repeat
         if problem := await _check(tool, arguments):
             return _fault(call, "check", problem)
-        approval = self._approval(state, tool, arguments)
+        try:
+            approval = self._approval(state, tool, arguments)
+        except ToolError as error:
+            return _fault(call, "check", str(error))
         return Judged(call.id, "run", "" if tool.polls else key, origins=origins, approval=approval)
 
     def _approval(self, state: RunState, tool: ToolDefinition, arguments: dict[str, Any]) -> Approval | None:
+        """Raises: ToolError, if there is nothing to approve: the call can't be made."""
         reasons = approval_reasons(tool, state.taint_of_turn, state.started.restrictions, self.guards)
         if not reasons:
             return None
         bound = approval_hash(tool.name, tool.version, arguments, state.started.principal)
-        return Approval(f"apr_{uuid.uuid4().hex}", bound, reasons, time.time() + self.approval_seconds)
+        request = tool.preview(arguments) if tool.preview else None
+        return Approval(f"apr_{uuid.uuid4().hex}", bound, reasons, time.time() + self.approval_seconds, request)
 
 
 async def _read(call: Call, schema: Mapping[str, Any]) -> tuple[dict[str, Any], Judged | None]:

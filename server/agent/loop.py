@@ -24,6 +24,7 @@ from server.agent.tracing import chat_span, describe_turn
 from server.agent.wording import error_text
 from server.chat.messages import Tool
 from server.tools.definition import ToolDefinition
+from server.tools.pinning import of_run
 
 _TOGETHER = 8
 """Reads that run at the same time."""
@@ -49,7 +50,7 @@ class Loop:
         if state.is_turn_over:
             await self._take_turn(run)
         elif state.unjudged:
-            judge = Judge(self.tools, self.guards, self.approval_seconds)
+            judge = Judge(of_run(self.tools, state.started.tools), self.guards, self.approval_seconds)
             await run.record(await judge.judge(state, state.unjudged[0].call))
         elif state.runnable:
             await self._execute(run, state.runnable)
@@ -88,20 +89,22 @@ class Loop:
 
     def _shown(self, state: RunState) -> tuple[Tool, ...]:
         """All tools of the run, in one order, so that the prompt's beginning stays the same."""
-        ours = [self.tools[name] for name in state.started.tools if name in self.tools]
+        tools = of_run(self.tools, state.started.tools)
+        ours = [tools[name] for name in state.started.tools if name in tools]
         listed = [Tool(tool.name, tool.parameters, tool.description) for tool in ours]
         asking = [QUESTION] if state.started.asks else []
         return (*listed, *state.started.client_tools, *asking)
 
     def _names(self, state: RunState) -> tuple[str, ...]:
         pinned = state.started.tools
-        ours = [tool for name, tool in self.tools.items() if pinned.get(name) == tool.version]
+        ours = [tool for name, tool in of_run(self.tools, pinned).items() if pinned.get(name) == tool.version]
         others = [tool.name for tool in state.started.client_tools] + [QUESTION.name] * state.started.asks
         return (*callable_names(ours, state.started.restrictions), *others)
 
     async def _execute(self, run: Run, calls: list[CallState]) -> None:
         """Reads that stand together run at the same time, anything else by itself."""
-        reads = list(takewhile(self._is_read, calls))[:_TOGETHER]
+        tools = of_run(self.tools, run.state.started.tools)
+        reads = list(takewhile(lambda call: is_read(tools, call), calls))[:_TOGETHER]
         batch = self._affordable(run.state, reads or calls[:1])
         if not batch:
             await run.record(Ended("incomplete", "calls"))
@@ -117,7 +120,8 @@ class Loop:
 
     async def _begin(self, run: Run, call: CallState) -> Coroutine[Any, Any, Returned] | None:
         """Record that a call begins, and give the work; None where the call must not be made, which is recorded too."""
-        state, tool = run.state, self.tools.get(call.call.name)
+        state = run.state
+        tool = of_run(self.tools, state.started.tools).get(call.call.name)
         problem = "There is no such tool any more." if tool is None else obstacle(state, call, tool)
         if tool is None or problem is not None:
             text = error_text(call.call.name, problem or "", may_retry=False)
@@ -137,10 +141,6 @@ class Loop:
         fresh = [call for call in calls if call.begun is None]
         return [call for call in calls if call.begun or call in fresh[:left]]
 
-    def _is_read(self, call: CallState) -> bool:
-        tool = self.tools.get(call.call.name)
-        return tool is not None and tool.effect == "read"
-
     async def _expire(self, run: Run) -> bool:
         """Deny what nobody has approved in time."""
         async with run.lock:
@@ -149,6 +149,11 @@ class Loop:
                 assert call.approval
                 await run.record_locked(denial(call.approval.id, call.call.name, "Nobody approved it in time."))
         return bool(late)
+
+
+def is_read(tools: Mapping[str, ToolDefinition], call: CallState) -> bool:
+    tool = tools.get(call.call.name)
+    return tool is not None and tool.effect == "read"
 
 
 def obstacle(state: RunState, call: CallState, tool: ToolDefinition) -> str | None:

@@ -19,6 +19,7 @@ from server.agent.state import RunState
 from server.agent.tally import Tally
 from server.agent.tracing import agent_span, describe_end
 from server.store.runs import ConflictError, RunRow, RunStore
+from server.tools.pinning import of_run
 
 logger = logging.getLogger("trammel.agent")
 
@@ -68,7 +69,8 @@ class Runs:
         """A new run, stored and under way."""
         id_ = f"run_{uuid.uuid4().hex}"
         await asyncio.to_thread(self.store.create, id_, owner, write_event(started))
-        run = Run(id_, owner, RunState.of([started], self.loop.tools), self.store, self.loop.tools, self.tally.note)
+        tools = of_run(self.loop.tools, started.tools)
+        run = Run(id_, owner, RunState.of([started], tools), self.store, tools, self.tally.note)
         self._live[id_] = run
         self._drive(run)
         return run
@@ -178,8 +180,10 @@ class Runs:
 
     async def _load(self, row: RunRow) -> Run:
         events = await asyncio.to_thread(self.store.events, row.id)
-        state = RunState.of((read_event(body) for _, _, body in events), self.loop.tools)
-        run = Run(row.id, row.owner, state, self.store, self.loop.tools, self.tally.note)
+        first, *rest = (read_event(body) for _, _, body in events)
+        tools = of_run(self.loop.tools, first.tools if isinstance(first, Started) else {})
+        state = RunState.of([first, *rest], tools)
+        run = Run(row.id, row.owner, state, self.store, tools, self.tally.note)
         run.is_resting = run.status != "running"
         self._live[row.id] = run
         return run

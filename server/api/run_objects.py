@@ -59,6 +59,7 @@ def approval_object(call: CallState) -> Json:
         "reasons": list(call.approval.reasons),
         "hash": call.approval.hash,
         "expires_at": int(call.approval.expires),
+        "request": call.approval.request,
     }
 
 

@@ -21,6 +21,10 @@ class ToolError(Exception):
     """The call failed and nothing was done, so it may be tried again. The text is shown to the model."""
 
 
+class UncertainError(Exception):
+    """The call failed, and whether it was carried out is not known. The text is shown to the model."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """What a tool learns of its call beside the arguments."""
@@ -34,6 +38,7 @@ class CallContext:
 
 Execute = Callable[[Json, CallContext], Awaitable[Any]]
 Check = Callable[[Json], Awaitable[str | None]]
+Preview = Callable[[Json], Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class ToolDefinition:
     """Seconds."""
     result_limit: int = 16_384
     """Bytes of a result the model gets to see."""
+    preview: Preview | None = None
+    """Shows a person what a call would send, exactly. Raises: ToolError, if nothing could be sent."""
     source_text: str = ""
     """What `version` is made of beside the schema: the code."""
 

@@ -1,0 +1,81 @@
+"""An operation of an API as a tool: what the model is told of it, and what becomes of a call."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from server.tools.definition import CallContext, Json, ToolDefinition, ToolError, UncertainError
+from server.tools.gateway.answer import keep_fields, shorten
+from server.tools.gateway.gateway import Answer, Gateway
+from server.tools.openapi.drift import without_texts
+from server.tools.openapi.operation import Operation
+from server.tools.openapi.writing import write_request
+from server.tools.source import Overrides, SourceSettings
+
+_SHOWN_ERROR = 800
+"""Bytes of an error's answer."""
+_OTHER_SHAPE = (400, 404, 405, 410, 415, 422)
+"""Statuses by which an API says that it is not, or no longer, what the caller takes it for."""
+Doubt = Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTool:
+    """One version of a tool."""
+
+    name: str
+    operation: Operation
+    overrides: Overrides
+    settings: SourceSettings
+    gateway: Gateway
+    doubt: Doubt
+    """Says whether the API has changed since this version, once a call has failed as if it had."""
+
+    def define(self) -> ToolDefinition:
+        operation, said, settings = self.operation, self.overrides, self.settings
+        is_hidden = settings.texts == "hidden"
+        return ToolDefinition(
+            self.name,
+            without_texts(operation.schema) if is_hidden else operation.schema,
+            self.execute,
+            None if is_hidden else operation.description,
+            said.effect or operation.effect,
+            said.trust or settings.trust,
+            approval=said.approval or "auto",
+            sources=said.sources,
+            touches=frozenset(said.touches),
+            polls=said.polls,
+            is_idempotent=said.is_idempotent or operation.takes_key,
+            timeout=said.timeout or settings.timeout,
+            result_limit=said.result_limit or settings.result_limit,
+            preview=self.preview,
+            source_text=operation.hash,
+        )
+
+    def preview(self, arguments: Json) -> Json:
+        """The request as it would be sent. Raises: ToolError."""
+        return write_request(self.operation, arguments).show()
+
+    async def execute(self, arguments: Json, context: CallContext) -> Any:
+        """Raises: ToolError, UncertainError."""
+        request = write_request(self.operation, arguments, context.key)
+        effect = self.overrides.effect or self.operation.effect
+        answer = await self.gateway.send(
+            request,
+            tool=self.name,
+            label=urlsplit(self.operation.url).path,
+            may_repeat=effect == "read" or self.overrides.is_idempotent or self.operation.takes_key,
+            timeout=self.overrides.timeout or self.settings.timeout,
+        )
+        if answer.is_success:
+            limit = self.overrides.result_limit or self.settings.result_limit
+            return shorten(keep_fields(answer.data(), self.overrides.fields), limit)
+        raise await self._failure(answer)
+
+    async def _failure(self, answer: Answer) -> ToolError | UncertainError:
+        said = answer.data() if answer.body else ""
+        text = f"HTTP {answer.status}: {shorten(said, _SHOWN_ERROR)}"
+        if answer.status in _OTHER_SHAPE and (doubt := await self.doubt()):
+            text += f" {doubt}"
+        return ToolError(text) if 400 <= answer.status < 500 else UncertainError(text)
