@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests clients explore format bench bench-grammars eval eval-promise dialects clean
+.PHONY: serve test lint types floors tests clients fuzz explore format bench bench-grammars eval eval-promise dialects clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -28,6 +28,11 @@ tests: $(VENV)/.dev
 clients: $(VENV)/.dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[clients]'
 	$(BIN)/pytest tests/clients -W default $(ARGS)
+
+# Random requests made from our own OpenAPI document, to a server of their own: no 5xx, no hang, nothing undescribed.
+CASES ?= 5000
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.contract.fuzz --cases $(CASES) $(ARGS)
 
 # The laws on thousands of new random cases, where `make tests` always takes the same few hundred.
 explore: $(VENV)/.dev

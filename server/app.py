@@ -23,6 +23,7 @@ from server.api import (
     file_routes,
     fine_tuning_routes,
     inspection,
+    openapi,
     response_routes,
     routes,
     run_routes,
@@ -133,6 +134,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(fine_tuning_routes.router)
     app.include_router(inspection.router)
     app.include_router(adapter_routes.router)
+    openapi.describe(app)
     return app
 
 

@@ -40,9 +40,9 @@ class SamplingFields(Wire):
     """Ours: keep the k likeliest tokens."""
     min_p: float | None = Field(default=None, ge=0, le=1)
     """Ours: drop tokens less likely than this share of the likeliest."""
-    repeat_penalty: float | None = Field(default=None, gt=0, le=10)
+    repeat_penalty: float | None = Field(default=None, ge=0.01, le=10)
     """Ours: divides the logits of tokens seen before; llama-server's name."""
-    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
+    repetition_penalty: float | None = Field(default=None, ge=0.01, le=10)
     """Ours: the same under vLLM's name."""
     service_tier: Literal["auto", "default", "flex", "priority", "scale"] | None = None
     priority: int | None = Field(default=None, ge=-100, le=100)

@@ -17,6 +17,8 @@ from server.engine.types import Sampling, TokenLogprob
 _BLOCK = 512
 _FIRST_LOOK = 256
 """Tokens that are sorted first for `top_p`; mostly they are enough, and sorting a vocabulary takes milliseconds."""
+_GREEDY_BELOW = 1e-5
+"""Temperatures that take the likeliest token, as in vLLM: dividing by one of 1e-50 gives no numbers."""
 Floats = NDArray[np.float32]
 
 
@@ -100,7 +102,7 @@ class Sampler:
         top = values[best]
         if not np.isfinite(top):
             raise NotFiniteError
-        if self._sampling.temperature <= 0 or values.size == 1:
+        if self._sampling.temperature < _GREEDY_BELOW or values.size == 1:
             return best
         scaled = values - top
         if self._sampling.temperature != 1:

@@ -24,7 +24,7 @@ class Sampling:
     """
 
     temperature: float = 1.0
-    """0 takes the likeliest token."""
+    """0, and all below 1e-5, takes the likeliest token."""
     top_k: int = 0
     """Keep the k likeliest tokens; 0 keeps all."""
     top_p: float = 1.0

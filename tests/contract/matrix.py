@@ -81,7 +81,7 @@ def response(**fields: Any) -> Case:
 
 
 _SAMPLING: list[dict[str, Any]] = [
-    {"temperature": 0}, {"temperature": 2}, {"temperature": None}, {"top_p": 0.1}, {"top_p": 1},
+    {"temperature": 0}, {"temperature": 1e-88}, {"temperature": 2}, {"temperature": None}, {"top_p": 0.1}, {"top_p": 1},
     {"frequency_penalty": -2}, {"frequency_penalty": 2}, {"presence_penalty": 2}, {"seed": 0}, {"seed": -1},
     {"seed": 2**62}, {"stop": "a"}, {"stop": ["a", "\n", "é"]}, {"stop": None}, {"stop": ["x"]}, {"user": "u"},
     {"logit_bias": {"5": -100}}, {"logit_bias": {}}, {"n": 1}, {"n": 3}, {"max_tokens": 1}, {"top_k": 5},
@@ -191,7 +191,8 @@ def _chat_mistakes() -> Iterator[tuple[dict[str, Any], str | None]]:
         ("n", 500), ("n", "two"), ("max_tokens", 0), ("max_completion_tokens", 0), ("seed", "x"), ("seed", 1.5),
         ("frequency_penalty", 3), ("presence_penalty", -3), ("logit_bias", {"x": 1}), ("logit_bias", {"1": 101}),
         ("logit_bias", {"99999999": 1}), ("stop", 5), ("stop", ["a"] * 5), ("stream", "yes"), ("top_k", -1),
-        ("min_p", 2), ("user", 5), ("tools", {}), ("service_tier", "gold"), ("functions", [{"name": "f"}]),
+        ("min_p", 2), ("repeat_penalty", 5e-324), ("repetition_penalty", 0), ("user", 5), ("tools", {}),
+        ("service_tier", "gold"), ("functions", [{"name": "f"}]),
         ("function_call", "auto"), ("logprobs", 3), ("chat_template_kwargs", {"messages": []}), ("timeout", 0),
         ("response_format", {"type": "xml"}), ("response_format", "json"), ("parallel_tool_calls", "no"),
     ]:  # fmt: skip

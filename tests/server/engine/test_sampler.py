@@ -33,6 +33,12 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     assert frequencies(Sampling(temperature=0), draws=20)[0] == 1
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 2.5e-88, 1e-38, 1e-6])
+def test_a_temperature_too_small_to_divide_by_takes_the_likeliest(temperature: float) -> None:
+    for rest in ({}, {"top_p": 0.9}, {"top_k": 2}, {"min_p": 0.1}):
+        assert frequencies(Sampling(temperature=temperature, **rest), draws=5)[0] == 1  # type: ignore[arg-type]
+
+
 def test_top_k_keeps_the_k_likeliest() -> None:
     assert frequencies(Sampling(seed=1, top_k=2)) == pytest.approx([2 / 3, 1 / 3, 0, 0], abs=0.03)
 
