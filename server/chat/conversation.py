@@ -8,10 +8,12 @@ from server.chat.choosing import dialect_of, history_for
 from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect
 from server.chat.free_parser import FreeParser
+from server.chat.messages import Tool
 from server.chat.parser import AnswerParser
+from server.chat.plain_tools import completed
 from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
 from server.chat.request import ChatRequest
-from server.chat.template import ChatTemplate
+from server.chat.template import ChatTemplate, TemplateError
 from server.chat.text_schema import Schema
 from server.chat.thinking import ThinksAt, thinks_at
 
@@ -60,8 +62,19 @@ class Conversations:
 
     def prompt(self, request: ChatRequest) -> Prompt:
         """Raises: TemplateError."""
-        messages, tools = self._history.rewrite(request.messages, request.tools), self._history.tools(request.tools)
-        variables = {**self._history.variables(request.tools), **request.template_variables}
+        try:
+            return self._prompt(request, request.tools)
+        except TemplateError:
+            if not request.tools:
+                raise
+            plain = tuple(map(completed, request.tools))
+            if plain == request.tools:
+                raise
+            return self._prompt(request, plain)
+
+    def _prompt(self, request: ChatRequest, shown: tuple[Tool, ...]) -> Prompt:
+        messages, tools = self._history.rewrite(request.messages, request.tools), self._history.tools(shown)
+        variables = {**self._history.variables(shown), **request.template_variables}
         return self.template.prompt(messages, tools, self._names, **variables)
 
     def parser(self, prepared: Prepared) -> AnswerParser | FreeParser:

@@ -92,6 +92,8 @@ class History:
             return replace(message, tool_call_id=fitting_id(message.tool_call_id))
         if not message.tool_calls:
             return message
+        if message.content and not self.roles.may_think_aloud:
+            message = replace(message, reasoning=None)
         if not self.dialect.shows_calls:
             calls = self.dialect.write(message.tool_calls, schemas)
             return replace(message, content=f"{message.content}\n{calls}" if message.content else calls, tool_calls=())

@@ -55,7 +55,8 @@ class Message:
         if self.name is not None:
             value["name"] = self.name
         if self.reasoning is not None:
-            value["reasoning_content"] = self.reasoning
+            # two names, as at Hugging Face: most templates read the first, those of gpt-oss and LFM2.5 the second
+            value |= {"reasoning_content": self.reasoning, "thinking": self.reasoning}
         return value
 
 

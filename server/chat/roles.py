@@ -1,14 +1,16 @@
 """What a template makes of the roles of messages: many drop or refuse some of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from server.chat.messages import Message, Role
+from server.chat.messages import Message, Role, ToolCall
 from server.chat.template import ChatTemplate, TemplateError
 
 _TEXT = "trammel probe instruction"
 _USER = Message("user", "trammel probe question")
+_CALLING = Message("assistant", _TEXT, (ToolCall("trammel_probe", "{}", "probe0001"),))
+_THINKING = replace(_CALLING, reasoning="trammel probe thought")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Roles:
     knows_system: bool = True
     may_repeat: bool = True
     """Two messages of one role may follow each other."""
+    may_think_aloud: bool = True
+    """A turn of calls may have both a thought and words beside it (gpt-oss: either)."""
 
 
 ALL_ROLES = Roles()
@@ -30,6 +34,7 @@ def roles_of(template: ChatTemplate, variables: Mapping[str, Any]) -> Roles:
         _shows(template, variables, Message("developer", _TEXT), _USER),
         _shows(template, variables, Message("system", _TEXT), _USER),
         _shows(template, variables, _USER, Message("user", _TEXT)),
+        not _shows(template, variables, _USER, _CALLING) or _shows(template, variables, _USER, _THINKING),
     )
 
 

@@ -1,8 +1,9 @@
 """Renders a model's own Jinja chat template, with the semantics of Hugging Face's `apply_chat_template`.
 
 Templates come from model files, so they run in a sandbox: no attribute of a Python object that could reach the
-system. They work on copies, so lists may be appended to: Hugging Face forbids that, but templates in use do it (Kimi
-K2). Source of the semantics: transformers `utils/chat_template_utils.py`
+system. Three things are read that Hugging Face refuses and templates in use do: lists may be appended to, for they are
+copies (Kimi K2); an iterator is a list to `tojson`; missing tools are an empty list where None can't be (Hermes).
+Source of the semantics: transformers `utils/chat_template_utils.py`
 (https://huggingface.co/docs/transformers/chat_templating).
 """
 
@@ -62,7 +63,27 @@ def _raise_exception(message: str) -> NoReturn:
 
 
 def _strftime_now(layout: str) -> str:
-    return datetime.now().astimezone().strftime(layout)
+    return datetime.now().strftime(layout)
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """No names that could reach the insides of Python objects."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        self, *given = args
+        attributes = dict(*given, **kwargs)
+        for name in attributes:
+            _check_name(name)
+        jinja2.utils.Namespace.__init__(self, attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+def _check_name(name: str) -> None:
+    if name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace has no attribute {name!r}")
 
 
 @lru_cache(maxsize=1)
@@ -73,6 +94,7 @@ def _environment() -> SandboxedEnvironment:
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
+    environment.globals["namespace"] = _Namespace
     return environment
 
 
@@ -121,7 +143,8 @@ class ChatTemplate:
                 [tool.as_template_value() for tool in tools],
                 variables,
             )
-            values = {"messages": said, "add_generation_prompt": add_generation_prompt, **self._constants, **handed}
+            flags = {"add_generation_prompt": add_generation_prompt, "documents": None}
+            values = {"messages": said, **flags, **self._constants, **handed}
             text = self._render(listed, values)
         except Exception as error:  # a template is foreign code: whatever it raises is its refusal
             raise TemplateError(f"the model's chat template refuses this conversation: {error}") from error
