@@ -70,26 +70,24 @@ def pretrain(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a pre-training run, or of a PEFT adapter.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a PEFT adapter, an embedding model (BERT), or a pre-training run.")
+    ],
     output: Annotated[Path, typer.Argument(help="The GGUF file to write.")],
-    name: Annotated[str, typer.Option(help="general.name in the file.")] = "trammel-tiny",
-    license_: Annotated[str, typer.Option("--license", help="general.license in the file.")] = "CC-BY-SA-4.0",
+    name: Annotated[str | None, typer.Option(help="general.name in the file; by default the folder's.")] = None,
+    license_: Annotated[str, typer.Option("--license", help="general.license in the file.")] = "",
     precision: Annotated[Precision, typer.Option(help="Type of the weights.")] = "q8_0",
-    temperature: Annotated[float | None, typer.Option(help="Sampling temperature the file recommends.")] = 0.0,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature the file recommends.")] = None,
     base: Annotated[
         Path | None, typer.Option(help="For a PEFT adapter: its base's checkpoint, by default the one it names.")
     ] = None,
 ) -> None:
-    """Write a trained model or a PEFT LoRA adapter as GGUF, after proving that llama.cpp computes the same from it."""
+    """Write a model or a LoRA adapter as GGUF, after proving that llama.cpp computes the same from it."""
+    from training.export.kinds import export_any
+
+    card = ModelCard(name or run.resolve().name, license=license_, temperature=temperature)
     try:
-        if (run / "adapter_config.json").is_file():
-            from training.export.adapter import export_adapter
-
-            export_adapter(run, output, base, run.name, typer.echo)
-            return
-        from training.export.run import export as write
-
-        write(run, output, ModelCard(name, license=license_, temperature=temperature), precision, typer.echo)
+        export_any(run, output, card, precision, base, typer.echo)
     except ModuleNotFoundError as error:
         _fail_without(error)
     except (ExportError, OSError) as error:

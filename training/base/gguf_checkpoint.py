@@ -49,7 +49,7 @@ def write_checkpoint(model: Path, folder: Path) -> None:
 
     try:
         reader = gguf.GGUFReader(model)
-    except (ValueError, OSError) as error:
+    except (ValueError, IndexError, OSError) as error:
         raise ExportError(f"{model} is not a whole GGUF file ({error})") from error
     fields = {name: field.contents() for name, field in reader.fields.items()}
     config = _config(fields, {tensor.name for tensor in reader.tensors})

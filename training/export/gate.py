@@ -4,6 +4,8 @@ A right conversion in F32 differs by about 0.001; a forgotten permutation of q a
 """
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +65,25 @@ def torch_logits(checkpoint: Path, prompts: list[list[int]]) -> list[NDArray[np.
 
 def llama_logits(path: Path, prompts: list[list[int]], adapter: Path | None = None) -> list[NDArray[np.float32]]:
     """The same through llama.cpp. Raises: ExportError, if it can't load a file."""
+    with quiet_model(path) as model:
+        return _logits(model, prompts, adapter)
+
+
+@contextmanager
+def quiet_model(path: Path) -> Iterator[Any]:
+    """A llama_model pointer, freed afterwards. Raises: ExportError, if llama.cpp can't load it."""
     llama.llama_log_set(_silence, ctypes.c_void_p(0))
     llama.llama_backend_init()
     model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
     if not model:
         raise ExportError(f"llama.cpp can't load {path}")
+    try:
+        yield model
+    finally:
+        llama.llama_model_free(model)
+
+
+def _logits(model: Any, prompts: list[list[int]], adapter: Path | None) -> list[NDArray[np.float32]]:
     longest = max(map(len, prompts))
     params = llama.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch = longest, longest, longest
@@ -83,7 +99,6 @@ def llama_logits(path: Path, prompts: list[list[int]], adapter: Path | None = No
     finally:
         llama.llama_batch_free(batch)
         llama.llama_free(context)
-        llama.llama_model_free(model)
 
 
 def _set_adapter(model: Any, context: Any, path: Path) -> None:

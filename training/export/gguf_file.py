@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from training.export.card import ExportError, ModelCard, Precision
 from training.tokenizer import CONTROL_TOKENS, END, PAD, PRE_TOKENIZER, WORD_TOKENS
 
-_TYPES = {
+GGML_TYPES = {
     "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
@@ -31,7 +31,7 @@ def write_gguf(
     config = _read_config(checkpoint)
     writer = gguf.GGUFWriter(str(output), "llama")
     _add_shape(writer, config)
-    _add_card(writer, card, precision)
+    add_card(writer, card, precision)
     _add_tokenizer(writer, Tokenizer.from_file(str(tokenizer)), config["vocab_size"])
     writer.add_chat_template(template)
     _add_tensors(writer, checkpoint, config, precision)
@@ -78,7 +78,8 @@ def _add_shape(writer: gguf.GGUFWriter, config: dict[str, Any]) -> None:
     writer.add_vocab_size(config["vocab_size"])
 
 
-def _add_card(writer: gguf.GGUFWriter, card: ModelCard, precision: Precision) -> None:
+def add_card(writer: gguf.GGUFWriter, card: ModelCard, precision: Precision) -> None:
+    """What the file says about itself."""
     writer.add_name(card.name)
     if card.description:
         writer.add_description(card.description)
@@ -86,7 +87,7 @@ def _add_card(writer: gguf.GGUFWriter, card: ModelCard, precision: Precision) ->
         writer.add_license(card.license)
     if card.temperature is not None:
         writer.add_float32("general.sampling.temp", card.temperature)
-    writer.add_file_type(_TYPES[precision][1])
+    writer.add_file_type(GGML_TYPES[precision][1])
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, size: int) -> None:
@@ -114,7 +115,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, size: int) -> 
 def _add_tensors(writer: gguf.GGUFWriter, checkpoint: Path, config: dict[str, Any], precision: Precision) -> None:
     from safetensors.numpy import load_file
 
-    kind = _TYPES[precision][0]
+    kind = GGML_TYPES[precision][0]
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
     for name, tensor in load_file(checkpoint / "model.safetensors").items():

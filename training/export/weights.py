@@ -93,7 +93,7 @@ def write_weights(base: BaseModel, output: Path) -> None:
     writer = gguf.GGUFWriter(str(output), base.architecture)
     _add_shape(writer, base)
     writer.add_tokenizer_model("no_vocab")
-    for name, tensor in _tensors(base.folder):
+    for name, tensor in read_tensors(base.folder):
         if base.config.get("tie_word_embeddings") and name == "lm_head.weight":
             continue
         writer.add_tensor(base.place_of(name), np.ascontiguousarray(base.arranged(name, tensor)))
@@ -120,8 +120,8 @@ def _add_shape(writer: gguf.GGUFWriter, base: BaseModel) -> None:
     writer.add_vocab_size(config["vocab_size"])
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """bfloat16 included, which numpy does not know."""
+def read_tensors(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """By name, in F32: bfloat16 included, which numpy does not know. Raises: ExportError."""
     import torch
     from safetensors import safe_open
 

@@ -36,7 +36,7 @@ class Screen:
     def __call__(self, event: Event) -> None:
         match event:
             case Said(text):
-                self._console.print(text, markup=False, highlight=False)
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
             case Audited():
                 self._show_audit(event)
             case Stepped():
@@ -57,7 +57,9 @@ class Screen:
             self._console.print(f"stopped at step {outcome.step}; the same command goes on from there")
         elif outcome.gguf is not None:
             name = outcome.gguf.stem
-            self._console.print(f"trammel serve --adapter {name}={outcome.gguf}", markup=False, highlight=False)
+            self._console.print(
+                f"trammel serve --adapter {name}={outcome.gguf}", markup=False, highlight=False, soft_wrap=True
+            )
 
     def _show_audit(self, event: Audited) -> None:
         audit = event.audit
@@ -69,7 +71,7 @@ class Screen:
             table.columns[number].justify = "right"
         self._console.print(table)
         for line in audit_lines(audit):
-            self._console.print(line, markup=False, highlight=False)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         text, room = Text("\n"), _EXAMPLE
         for part, is_learnt in reversed(event.example):
             shown = part if len(part) <= room else "…" + part[len(part) - room :]

@@ -1,0 +1,233 @@
+"""Whole runs: what they tell, leave behind, and survive."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from server.engine.gguf_header import read_header
+from training.cli import app
+from training.data.validation import InvalidDataError
+from training.train.audit import NothingToLearnError
+from training.train.checkpoints import last_checkpoint
+from training.train.events import Audited, Evaluated, Event, Exported, Outcome, Saved, Stepped
+from training.train.log import RunLog
+from training.train.model import RecipeError
+from training.train.recipe import AdapterSettings, TrainingRecipe
+from training.train.run import RecipeMismatchError
+from training.train.run import run as train
+
+from .conftest import PLACES, calling, talking, write_lines
+
+pytestmark = [
+    # PEFT and TRL read properties that transformers wants to drop
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*save_embedding_layers:UserWarning"),
+]
+ROOT = Path(__file__).parents[3]
+STEPS = 6
+
+
+def recipe_for(base: Path, lines: Path, output: Path, **changes: Any) -> TrainingRecipe:
+    values: dict[str, Any] = {
+        "model": base, "train_path": lines, "output": output, "max_steps": STEPS, "batch_size": 2, "accumulation": 2,
+        "learning_rate": 2e-2, "checkpoint_every": 2, "longest": 512, "threads": 1,
+        "adapter": AdapterSettings(rank=4, alpha=8, dropout=0.1),
+    }  # fmt: skip
+    return TrainingRecipe(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(
+    base: Path, lines: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Outcome, list[Event], TrainingRecipe]:
+    """An unbroken run with a validation file."""
+    folder = tmp_path_factory.mktemp("finished")
+    held = write_lines(folder / "held.jsonl", [calling("Paris"), talking("Paris"), calling("Wien")])
+    recipe = recipe_for(base, lines, folder / "mine", validation_path=held, evaluate_every=3, forgetting_budget=9)
+    events: list[Event] = []
+    return train(recipe, events.append, cache=cache), events, recipe
+
+
+def test_a_run_tells_of_every_step_checkpoint_and_evaluation(finished: tuple[Outcome, list[Event], Any]) -> None:
+    outcome, events, _ = finished
+    audited = next(event for event in events if isinstance(event, Audited))
+    assert (audited.records, audited.steps) == (2 * len(PLACES), STEPS)
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert [event.step for event in steps] == list(range(1, STEPS + 1))
+    assert [event.step for event in events if isinstance(event, Saved)] == [2, 4, 6]
+    evaluations = [event for event in events if isinstance(event, Evaluated)]
+    assert [event.step for event in evaluations] == [0, 3, 6]
+    assert evaluations[-1].metrics["loss"] < evaluations[0].metrics["loss"]
+    assert {"loss", "chat_loss", "choice", "exact", "accuracy"} <= evaluations[0].metrics.keys()
+    assert outcome.is_finished
+    assert outcome.trained_tokens > audited.audit.supervised.total()
+
+
+def test_a_run_leaves_an_adapter_for_peft_and_llama_cpp_and_pictures(
+    finished: tuple[Outcome, list[Event], TrainingRecipe],
+) -> None:
+    outcome, events, recipe = finished
+    assert outcome.gguf == recipe.output / "adapter" / "mine.gguf"
+    assert read_header(outcome.gguf).text("general.type") == "adapter"
+    assert json.loads((recipe.output / "adapter" / "adapter_config.json").read_text())["r"] == 4
+    assert next(event.worst for event in events if isinstance(event, Exported)) < 0.01
+    for name in ("loss.png", "metrics.png"):
+        assert (recipe.output / name).read_bytes().startswith(b"\x89PNG")
+    assert list((recipe.output / "tensorboard").iterdir())
+
+
+def test_the_adapter_is_that_of_the_best_evaluation(finished: tuple[Outcome, list[Event], Any]) -> None:
+    outcome, events, _ = finished
+    best = [event for event in events if isinstance(event, Evaluated) and event.is_best][-1]
+    assert outcome.best_step == best.step
+    assert outcome.metrics == best.metrics
+
+
+def test_a_finished_run_is_not_done_again(finished: tuple[Outcome, list[Event], TrainingRecipe]) -> None:
+    outcome, _, recipe = finished
+    events: list[Event] = []
+    assert train(recipe, events.append) == outcome
+    assert not events
+
+
+def test_a_folder_with_another_run_is_refused(finished: tuple[Outcome, list[Event], TrainingRecipe]) -> None:
+    recipe = finished[2].model_copy(update={"seed": 7})
+    with pytest.raises(RecipeMismatchError, match="seed"):
+        train(recipe)
+
+
+def losses(output: Path) -> list[float]:
+    return [record["loss"] for record in RunLog(output).read() if "loss" in record]
+
+
+def test_a_stopped_run_goes_on_with_the_same_losses(
+    finished: tuple[Outcome, list[Event], TrainingRecipe], cache: Path, tmp_path: Path
+) -> None:
+    recipe = finished[2].model_copy(update={"output": tmp_path / "mine"})
+    asked = iter([False, False, True])
+    stopped = train(recipe, should_stop=lambda: next(asked), cache=cache)
+    assert (stopped.is_finished, stopped.step, stopped.gguf) == (False, 3, None)
+    assert train(recipe, cache=cache).is_finished
+    assert losses(recipe.output) == pytest.approx(losses(finished[2].output), abs=1e-4)
+
+
+def test_a_killed_run_goes_on_with_the_same_losses(
+    finished: tuple[Outcome, list[Event], TrainingRecipe], cache: Path, tmp_path: Path
+) -> None:
+    recipe = finished[2].model_copy(update={"output": tmp_path / "mine"})
+    program = (
+        "import sys, time; from pathlib import Path; from training.train.recipe import TrainingRecipe;"
+        "from training.train.events import Stepped; from training.train.run import run;"
+        "run(TrainingRecipe.model_validate_json(sys.argv[1]), "
+        "lambda e: time.sleep(60) if isinstance(e, Stepped) and e.step == 5 else None, cache=Path(sys.argv[2]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, recipe.model_dump_json(), str(cache)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(1200):
+        if len(losses(recipe.output)) >= 5 or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    (recipe.output / "checkpoints" / "checkpoint-9").mkdir()  # as a kill in the middle of one would leave it
+    events: list[Event] = []
+    outcome = train(recipe, events.append, cache=cache)
+    assert [event.step for event in events if isinstance(event, Stepped)] == [5, 6]
+    assert losses(recipe.output) == pytest.approx(losses(finished[2].output), abs=1e-4)
+    assert outcome.metrics == pytest.approx(dict(finished[0].metrics), abs=1e-3)
+
+
+def test_patience_ends_a_run_early(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
+    held = write_lines(tmp_path / "held.jsonl", [talking("Paris")])
+    recipe = recipe_for(
+        base, lines, tmp_path / "run", validation_path=held, evaluate_every=1, patience=2, forgetting_budget=0,
+        learning_rate=1e-6, warmup=0.9,
+    )  # fmt: skip
+    outcome = train(recipe, cache=cache)
+    assert outcome.is_finished
+    assert outcome.step < STEPS or outcome.best_step is not None
+
+
+def test_invalid_data_is_refused_unless_it_is_wanted(base: Path, cache: Path, tmp_path: Path) -> None:
+    wrong = calling("Rome")
+    wrong["messages"][1]["tool_calls"][0]["function"]["arguments"] = '{"to": 5}'
+    data = write_lines(tmp_path / "wrong.jsonl", [wrong])
+    recipe = recipe_for(base, data, tmp_path / "run", max_steps=1)
+    with pytest.raises(InvalidDataError, match="invalid-arguments"):
+        train(recipe, cache=cache)
+    assert train(recipe.model_copy(update={"allow_invalid": True}), cache=cache).is_finished
+
+
+def test_nothing_to_learn_is_refused(base: Path, cache: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "long.jsonl", [talking("x" * 600)])
+    with pytest.raises(NothingToLearnError):
+        train(recipe_for(base, data, tmp_path / "run"), cache=cache)
+
+
+def test_four_bits_without_their_library_or_a_gpu_are_refused(
+    base: Path, lines: Path, cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="4 bits"):
+        train(recipe_for(base, lines, tmp_path / "run", is_quantized=True), cache=cache)
+
+
+def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
+    for number in (4, 10, 12):
+        (tmp_path / f"checkpoint-{number}").mkdir()
+    for number in (4, 10):
+        (tmp_path / f"checkpoint-{number}" / ".complete").touch()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert not (tmp_path / "checkpoint-12").exists()
+
+
+def test_a_log_line_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for step in (1, 2, 3):
+        log.write({"step": step})
+    log.path.write_text(log.path.read_text() + '{"step": 4, "lo')
+    log.trim(2)
+    assert [record["step"] for record in log.read()] == [1, 2]
+
+
+def test_the_command_makes_examples_up_and_only_that_if_wanted(tmp_path: Path) -> None:
+    arguments = ["train", "--tools", "search,calculate", "--num-examples", "4", "--output-dir", str(tmp_path / "run")]
+    made = CliRunner().invoke(app, [*arguments, "--generate-only"])
+    assert made.exit_code == 0, made.output
+    assert len((tmp_path / "run" / "train.jsonl").read_text().splitlines()) == 4
+    assert not (tmp_path / "run" / "recipe.json").exists()
+
+
+def test_the_command_trains_and_says_how_to_serve(base: Path, lines: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arguments = ["train", "--data-path", str(lines), "--output-dir", str(tmp_path / "run"), "--model-name", str(base)]
+    made = CliRunner().invoke(app, [*arguments, "--max-steps", "1", "--max-length", "512", "--threads", "1"])
+    assert made.exit_code == 0, made.output
+    assert "What is learnt" in made.output
+    assert "--adapter run=" in made.output
+    refused = CliRunner().invoke(app, [*arguments, "--max-steps", "2", "--max-length", "512"])
+    assert refused.exit_code == 2
+    assert "max_steps" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--data-path", "none.jsonl"], "none.jsonl"),
+        (["--tools", "search", "--num-examples", "2", "--full", "--qlora"], "4 bits"),
+        ([], "--data-path"),
+    ],
+)
+def test_what_the_command_cant_do_it_says(arguments: list[str], reason: str, tmp_path: Path) -> None:
+    made = CliRunner().invoke(app, ["train", "--output-dir", str(tmp_path / "run"), *arguments])
+    assert made.exit_code == 2
+    assert reason in made.output
