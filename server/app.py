@@ -57,6 +57,7 @@ from server.store.home import Home
 from server.store.responses import ResponseStore
 from server.store.runs import RunStore
 from server.tools.functions import load_tools
+from server.worker_process import WorkerProcess
 
 logger = logging.getLogger("trammel")
 
@@ -93,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     runs = open_runs(settings, catalog, database, keys)
     workshop = Workshop.of(database, workshop_home) if workshop_home else None
     fine_tuned = FineTunedModels(home, workshop) if workshop else None
+    worker = WorkerProcess(workshop_home.folder, settings.store) if workshop_home and settings.worker else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -102,10 +104,12 @@ def create_app(settings: Settings) -> FastAPI:
             logger.info("going on with %d runs", resumed)
         if fine_tuned is not None:
             await fine_tuned.look()
-        watching = [asyncio.create_task(one.watch()) for one in (folder, fine_tuned) if one is not None]
+        watching = [asyncio.create_task(one.watch()) for one in (folder, fine_tuned, worker) if one is not None]
         yield
         for task in watching:
             task.cancel()
+        if worker is not None:
+            await worker.close()
         await runs.close()
         await catalog.close()
         runs.store.close()

@@ -91,6 +91,7 @@ def serve(
     store: Annotated[str | None, typer.Option(help=Settings.model_fields["store"].description)] = None,
     store_limit: Annotated[int | None, typer.Option(help=Settings.model_fields["store_limit"].description)] = None,
     home: Annotated[Path | None, _option("home")] = None,
+    worker: Annotated[bool | None, _option("worker")] = None,
     file_limit: Annotated[float | None, _option("file_limit")] = None,
     tools: Annotated[str | None, _option("tools")] = None,
     runs: Annotated[str | None, _option("runs")] = None,

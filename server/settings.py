@@ -107,6 +107,7 @@ class Settings(BaseSettings):
         description="A folder for uploaded files, fine-tuning jobs and the adapters they make; without `store` the "
         "database is in it too. None: no files and no jobs.",
     )
+    worker: bool = Field(False, description="Run a `trammel worker` for the jobs, beside the server; needs `home`.")
     file_limit: float = Field(512.0, gt=0, description="Megabytes (2^20 bytes) that an uploaded file may have.")
     tools: str | None = Field(None, description="A Python file or module whose tools the server runs itself.")
     runs: str | None = Field(
@@ -180,6 +181,13 @@ class Settings(BaseSettings):
         if self.admin_key_file is not None:
             return self.admin_key_file.read_text(encoding="utf-8").strip()
         return None if self.admin_key is None else self.admin_key.get_secret_value()
+
+    @field_validator("worker")
+    @classmethod
+    def _has_a_home(cls, worker: bool, info: ValidationInfo) -> bool:
+        if worker and info.data.get("home") is None:
+            raise ValueError("it needs home too")
+        return worker
 
     @property
     def database(self) -> str:

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from training.corpus.archives import DataMissingError
 from training.data.cli import app as data_app
 from training.export.card import ExportError, ModelCard, Precision
+from training.jobs.cli import worker
 from training.pretrain.settings import ModelSettings, PretrainSettings
 from training.train.cli import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
 app.command()(train)
+app.command()(worker)
 
 
 @app.command()

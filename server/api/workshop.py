@@ -38,7 +38,7 @@ def workshop_of(request: Request) -> Workshop:
     if workshop is None:
         raise ApiError(
             403,
-            "This server keeps no files and no jobs. Start it with --home FOLDER.",
+            "This server keeps no files and no jobs. Start it with --home FOLDER (and --worker, to train beside it).",
             code="no_home",
         )
     return workshop

@@ -1,5 +1,6 @@
 """Models that jobs have made: names and the adapters behind them, which every server of the base serves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,3 +64,11 @@ def put_model(connection: sa.Connection, model: FineTunedModel) -> None:
     values: dict[str, Any] = {name: getattr(model, name) for name in FineTunedModel.__slots__}
     connection.execute(_models.delete().where(_models.c.name == model.name))
     connection.execute(_models.insert().values(values))
+
+
+def drop_models(connection: sa.Connection, names: Sequence[str]) -> list[FineTunedModel]:
+    """Forget some; those that were there."""
+    named = _models.c.name.in_(names)
+    rows = [FineTunedModel(*row) for row in connection.execute(sa.select(_models).where(named))]
+    connection.execute(_models.delete().where(named))
+    return rows

@@ -211,6 +211,15 @@ def put_checkpoint(connection: sa.Connection, job: str, step: int, body: Json) -
     connection.execute(_checkpoints.insert().values(job=job, step=step, at=time.time(), body=json.dumps(body)))
 
 
+def drop_old_checkpoints(connection: sa.Connection, job: str, kept: int) -> list[Json]:
+    """Forget all but the newest; what the others said."""
+    query = sa.select(_checkpoints.c.step, _checkpoints.c.body).where(_checkpoints.c.job == job)
+    old = connection.execute(query.order_by(_checkpoints.c.step.desc()).offset(kept)).all()
+    steps = [step for step, _ in old]
+    connection.execute(_checkpoints.delete().where(_checkpoints.c.job == job, _checkpoints.c.step.in_(steps)))
+    return [json.loads(body) for _, body in old]
+
+
 def _select() -> sa.Select[Any]:
     c = jobs_table.c
     return sa.select(c.id, c.owner, c.created, c.request, c.status, c.progress, c.attempts)

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from server.store.fine_tuned import FineTunedModel, put_model
+from server.store.fine_tuned import FineTunedModel, drop_models, put_model
 from server.store.jobs import (
     WORKABLE,
     Job,
@@ -22,11 +22,14 @@ from server.store.jobs import (
     Progress,
     Status,
     add_event,
+    drop_old_checkpoints,
     jobs_table,
     message_body,
     put_checkpoint,
 )
 
+CHECKPOINTS_KEPT = 3
+"""Of a job; OpenAI keeps as many."""
 _NOW = {
     "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
     "postgresql": "extract(epoch from clock_timestamp())",
@@ -85,12 +88,14 @@ class Lease:
             ).one()
         return status
 
-    def release(self, message: str | None = None) -> None:
-        """Give the job back; another worker, or this one, may take it. Raises: LeaseLostError."""
+    def release(self, *, counts: bool = True) -> None:
+        """Give the job back; another worker, or this one, may take it. Raises: LeaseLostError.
+
+        `counts`: as an attempt at it.
+        """
+        attempts = jobs_table.c.attempts - (0 if counts else 1)
         with self._engine.begin() as connection:
-            self._change(connection, {"lease": None, "leased_until": None})
-            if message is not None:
-                add_event(connection, self.job.id, message_body(message))
+            self._change(connection, {"lease": None, "leased_until": None, "attempts": attempts})
 
     def tell(self, message: str, level: Level = "info") -> None:
         """An event. Raises: LeaseLostError."""
@@ -108,13 +113,19 @@ class Lease:
             self._enter(connection, status, progress)
             add_event(connection, self.job.id, message_body(message, level))
 
-    def save(self, step: int, body: Json, model: FineTunedModel, message: str) -> None:
-        """A checkpoint, and the model it may be used as. Raises: LeaseLostError."""
+    def save(self, step: int, model: FineTunedModel, metrics: Json, message: str) -> list[FineTunedModel]:
+        """A checkpoint, and the model it may be used as. Raises: LeaseLostError.
+
+        Returns the models of checkpoints that are too old to be kept; they are forgotten.
+        """
+        body = {"fine_tuned_model_checkpoint": model.name, "metrics": metrics}
         with self._engine.begin() as connection:
             self._change(connection, {"attempts": 0})
             put_checkpoint(connection, self.job.id, step, body)
             put_model(connection, model)
             add_event(connection, self.job.id, message_body(message))
+            old = drop_old_checkpoints(connection, self.job.id, CHECKPOINTS_KEPT)
+            return drop_models(connection, [body["fine_tuned_model_checkpoint"] for body in old])
 
     def succeed(self, progress: Progress, model: FineTunedModel) -> None:
         """The end, and the model that came of it, at once. Raises: LeaseLostError, NotWantedError."""

@@ -6,10 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
+from server.store.engine import open_database
 from server.store.home import Home
+from server.store.leases import Lease, Leases
 from tests.conftest import running_server
 from tests.contract.document import Document, sample, whole_document
 from tests.server.test_serve_files import LINES
+from training.jobs.messages import Evaluated, Prepared, Stepped, Told
+from training.jobs.reports import Reporter
 
 MODEL = "trammel-tiny"
 JOBS = "/v1/fine_tuning/jobs"
@@ -70,6 +74,35 @@ def test_every_job_is_as_openai_describes_it(client: httpx.Client, document: Doc
     assert document.fault("ListPaginatedFineTuningJobsResponse", client.get(JOBS).json()) is None
 
 
+def test_what_a_worker_reports_is_as_openai_describes_it(
+    client: httpx.Client, document: Document, file: str, home: Home
+) -> None:
+    id_ = client.post(JOBS, json={"model": MODEL, "training_file": file}).json()["id"]
+    lease = leased(home)
+    reporter = Reporter(lease, home)
+    for message in (
+        Told("hello"), Prepared(12, 0, 700, 90, 6), Stepped(1, 6, 2.5, 1e-4, 0.5), Stepped(2, 6, 2.0, 1e-4, None),
+        Evaluated(2, {"loss": 1.5, "exact": 0.25}),
+    ):  # fmt: skip
+        reporter.take(message)
+    reporter.enter("running", "begun", hyperparameters={"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1})
+    judge_job(document, client.get(f"{JOBS}/{id_}").json())
+    reporter.save(2, home.adapter(id_, 2))
+    reporter.fail("invalid_training_file", "line 3: no", "training_file")
+    place = f"{JOBS}/{id_}"
+    job = client.get(place).json()
+    judge_job(document, job)
+    assert (job["status"], job["error"]["param"]) == ("failed", "training_file")
+    events = client.get(f"{place}/events").json()
+    assert document.fault("ListFineTuningJobEventsResponse", events) is None
+    assert {event["type"] for event in events["data"]} == {"message", "metrics"}
+    for event in events["data"]:
+        assert document.fault("FineTuningJobEvent", event) is None
+    checkpoints = client.get(f"{place}/checkpoints").json()
+    assert document.fault("ListFineTuningJobCheckpointsResponse", checkpoints) is None
+    assert [one["step_number"] for one in checkpoints["data"]] == [2]
+
+
 def test_files_are_as_openai_describes_them(client: httpx.Client, document: Document, file: str) -> None:
     assert document.fault("OpenAIFile", client.get(f"/v1/files/{file}").json()) is None
     for query in ("", "?limit=1", "?purpose=batch"):
@@ -98,3 +131,9 @@ def judge_job(document: Document, job: Any) -> None:
     """The document's list of statuses lacks `paused`, which its example of pausing a job answers with."""
     status = "queued" if job["status"] == "paused" else job["status"]
     assert document.fault("FineTuningJob", {**job, "status": status}) is None
+
+
+def leased(home: Home) -> Lease:
+    lease = Leases(open_database(f"sqlite:///{home.database}")).take(60)
+    assert lease is not None
+    return lease

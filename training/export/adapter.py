@@ -48,6 +48,11 @@ def export_adapter(
     return worst
 
 
+def write_checkpoint_adapter(adapter: Path, base: Path, output: Path, name: str) -> None:
+    """Without the proof, while the training goes on. Raises: ExportError, FileNotFoundError."""
+    write_adapter(adapter, _read_config(adapter), read_base(base), output, name)
+
+
 def write_adapter(adapter: Path, config: Config, base: BaseModel, output: Path, name: str) -> int:
     """Without the proof. Returns the number of weights it changes. Raises: ExportError."""
     pairs = _read_pairs(adapter)

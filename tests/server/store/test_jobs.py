@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -75,7 +76,7 @@ def test_a_job_is_leased_once_until_its_lease_runs_out(engine: sa.Engine, jobs: 
         with pytest.raises(LeaseLostError):
             refused()
     assert told(jobs, "ftjob-1") == []
-    second.release("given back")
+    second.release()
     assert taken(engine).job.attempts == 3
 
 
@@ -139,7 +140,7 @@ def test_success_and_the_model_come_at_once(engine: sa.Engine, jobs: JobStore) -
     lease = taken(engine)
     at_four = FineTunedModel("ft:tiny:x:1:ckpt-step-4", "ann", 1.0, "tiny", "ftjob-1", "adapters/four.gguf")
     for step in (2, 4, 4):
-        lease.save(step, {"metrics": {"step": step}}, at_four, "saved")
+        assert lease.save(step, at_four, {"step": step}, "saved") == []
     assert [entry.number for entry in jobs.checkpoints("ftjob-1", 9)] == [4, 2]
     lease.write(message_body("careful", "warn"), Progress(step=4))
     lease.succeed(Progress(fine_tuned_model=MODEL.name, result_files=["file-2"]), MODEL)
@@ -153,3 +154,20 @@ def test_success_and_the_model_come_at_once(engine: sa.Engine, jobs: JobStore) -
     assert not store.delete(MODEL.name)
     lease.release()
     assert Leases(engine).take(30) is None
+
+
+def test_the_last_checkpoints_are_kept_and_the_files_of_others_told(engine: sa.Engine, jobs: JobStore) -> None:
+    jobs.create("ftjob-1", "", REQUEST, [])
+    lease = taken(engine)
+    models = {step: replace(MODEL, name=f"at-{step}", file=f"{step}.gguf") for step in range(5)}
+    dropped = [lease.save(step, model, {}, "") for step, model in models.items()]
+    assert dropped == [[], [], [], [models[0]], [models[1]]]
+    assert [entry.number for entry in jobs.checkpoints("ftjob-1", 9)] == [4, 3, 2]
+    assert {model.name for model in FineTunedStore(engine).of("tiny")} == {"at-2", "at-3", "at-4"}
+
+
+def test_an_attempt_that_was_given_back_does_not_count(engine: sa.Engine, jobs: JobStore) -> None:
+    jobs.create("ftjob-1", "", REQUEST, [])
+    taken(engine).release(counts=False)
+    taken(engine).release()
+    assert taken(engine).job.attempts == 2

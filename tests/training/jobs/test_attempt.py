@@ -1,0 +1,129 @@
+"""What a worker does with a job that does not come to training, or that training can't do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.store.jobs import WORKABLE
+from server.store.leases import Leases
+from tests.training.jobs.shop import Place, talk
+
+TALK = [talk(f"word {number}") for number in range(12)]
+UNKNOWN_TOOL: Any = {
+    "messages": [
+        {"role": "user", "content": "Light on"},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "lamp", "arguments": "{}"}}]},
+    ],
+    "tools": [],
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place.of(tmp_path)
+    yield place
+    place.engine.dispose()
+
+
+def pair(good: str = "yes", bad: str = "no") -> dict[str, Any]:
+    return {
+        "input": {"messages": [{"role": "user", "content": "Well?"}]},
+        "preferred_output": [{"role": "assistant", "content": good}],
+        "non_preferred_output": [{"role": "assistant", "content": bad}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        ([*TALK, "{not json"], "invalid_training_file", "line 13: error not-json"),
+        ([*TALK, {"messages": []}], "invalid_training_file", "line 13"),
+        ([UNKNOWN_TOOL, *TALK], "invalid_training_file", "line 1: error"),
+        (TALK[:9], "invalid_n_examples", "Training file has 9 example(s), but must have at least 10 examples."),
+    ],
+)
+def test_an_invalid_file_fails_the_job_with_line_and_reason(
+    place: Place, lines: list[Any], code: str, said: str
+) -> None:
+    job = place.create(place.upload(lines))
+    ended = place.work()
+    assert ended.status == "failed"
+    assert ended.progress.error
+    assert (ended.progress.error["code"], ended.progress.error["param"]) == (code, "training_file")
+    assert said in str(ended.progress.error["message"])
+    assert said in place.told(job)[-1]
+    assert Leases(place.engine).take(30) is None
+
+
+def test_an_invalid_validation_file_is_named(place: Place) -> None:
+    place.create(place.upload(TALK), validation_file=place.upload(["nonsense"]))
+    error = place.work().progress.error
+    assert error
+    assert (error["code"], error["param"]) == ("invalid_validation_file", "validation_file")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (talk("supervised"), "input.messages"),
+        ({**pair(), "preferred_output": []}, "preferred_output"),
+        ({**pair(), "preferred_output": [{"role": "robot", "content": "x"}]}, "preferred_output"),
+        ("[]", "input.messages"),
+        ("{", "not-json"),
+    ],
+)
+def test_preference_lines_are_judged_as_such(place: Place, line: Any, said: str) -> None:
+    place.create(place.upload([*(pair() for _ in range(10)), line]), method="dpo")
+    error = place.work().progress.error
+    assert error
+    assert "line 11" in str(error["message"])
+    assert said in str(error["message"])
+
+
+def test_a_file_that_is_gone_fails_the_job(place: Place) -> None:
+    file = place.upload(TALK)
+    place.create(file)
+    place.home.upload(file).unlink()
+    assert "can't be read" in str((place.work().progress.error or {})["message"])
+
+
+def test_a_base_that_this_machine_lacks_fails_the_job(place: Place, tmp_path: Path) -> None:
+    place.create(place.upload(TALK), base="/nowhere/base.gguf")
+    error = place.work().progress.error
+    assert error
+    assert error["param"] == "model"
+
+
+def test_a_job_that_comes_no_further_is_given_up(place: Place) -> None:
+    place.create(place.upload(TALK))
+    for _ in range(3):
+        lease = Leases(place.engine).take(30)
+        assert lease
+        lease.release()
+    ended = place.work()
+    assert ended.status == "failed"
+    assert "3 attempts" in str((ended.progress.error or {})["message"])
+
+
+def test_a_cancelled_job_is_left_alone(place: Place) -> None:
+    job = place.create(place.upload(TALK))
+    lease = Leases(place.engine).take(0.01)
+    assert lease
+    assert place.jobs.move(job, "cancelled", WORKABLE, "cancelled")
+    assert Leases(place.engine).take(30) is None
+
+
+def test_a_base_that_can_not_be_trained_fails_the_job_with_the_reason(place: Place, tmp_path: Path) -> None:
+    """The training process is real; it finds that the file is no model."""
+    base = tmp_path / "base.gguf"
+    base.write_bytes(b"GGUF, but no more")
+    place.create(place.upload(TALK))
+    ended = place.work(bases={"trammel-tiny": base})
+    assert ended.status == "failed", place.told(ended.id)
+    assert ended.progress.error
+    assert ended.progress.error["code"] == "export_failed"
+    assert "base.gguf" in str(ended.progress.error["message"])
+    assert ended.progress.hyperparameters == {"n_epochs": 10, "batch_size": 1, "learning_rate_multiplier": 1.0}

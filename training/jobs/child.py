@@ -1,0 +1,102 @@
+"""The process that trains: `python -m training.jobs.child RECIPE HOME`. Its standard output is messages for its worker.
+
+A process of its own, because what training may die of (memory, a signal) must not take the worker along. It never
+outlives the worker: its standard input is a pipe from there, and the end of that is its own. `stop` on it means: leave
+after the step under way, with a checkpoint.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TextIO
+
+from server.store.home import Home
+from training.data.validation import InvalidDataError
+from training.export.card import ExportError
+from training.jobs.messages import Broken, Ended, Evaluated, Message, Prepared, Published, Stepped, Told, write_message
+from training.train import events
+from training.train.recipe import TrainingRecipe
+
+_ORPHANED = 70
+
+
+def main() -> None:
+    """Exit status 0: a message `Ended` or `Broken` was the last."""
+    recipe_path, home = Path(sys.argv[1]), Home(Path(sys.argv[2]))
+    messages = _own_output()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the worker too, which then tells us to stop
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
+    recipe = TrainingRecipe.model_validate_json(recipe_path.read_text(encoding="utf-8"))
+    _say(messages, _train(recipe, home, messages, stop))
+
+
+def _own_output() -> TextIO:
+    """The pipe to the worker; libraries that print get standard error instead."""
+    messages = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    return messages
+
+
+def _listen(stop: threading.Event) -> None:
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            stop.set()
+    os._exit(_ORPHANED)
+
+
+def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading.Event) -> Message:
+    from training.base.gguf_checkpoint import checkpoint_of
+    from training.train.audit import NothingToLearnError
+    from training.train.run import run
+
+    cache = home.folder / "bases"
+
+    def tell(event: events.Event) -> None:
+        if isinstance(event, events.Saved):
+            file = home.adapter(recipe.name, event.step)
+            _publish(event.path, checkpoint_of(recipe.model, cache), file)
+            _say(messages, Published(event.step, file))
+        elif isinstance(event, events.Said):  # to somebody who need not know where things are on this machine
+            _say(messages, Told(event.text.replace(f"{home.folder}/", "")))
+        elif (message := _message(event)) is not None:
+            _say(messages, message)
+
+    try:
+        outcome = run(recipe, tell, stop.is_set, cache=cache)
+    except (InvalidDataError, NothingToLearnError) as error:
+        return Broken("invalid_training_file", str(error), "training_file")
+    except ExportError as error:
+        return Broken("export_failed", str(error))
+    return Ended(outcome.is_finished, outcome.step, outcome.gguf, outcome.trained_tokens, outcome.metrics)
+
+
+def _message(event: events.Event) -> Message | None:
+    match event:
+        case events.Audited(records=records, steps=steps, audit=audit):
+            return Prepared(records, len(audit.cut), audit.tokens.total(), audit.supervised.total(), steps)
+        case events.Stepped():
+            return Stepped(event.step, event.steps, event.loss, event.learning_rate, event.token_accuracy)
+        case events.Evaluated():
+            return Evaluated(event.step, dict(event.metrics))
+        case _:
+            return None
+
+
+def _publish(checkpoint: Path, base: Path, file: Path) -> None:
+    """The checkpoint's adapter as GGUF; the proof that llama.cpp computes the same is for the end of the run."""
+    from training.export.adapter import write_checkpoint_adapter
+
+    unfinished = file.with_suffix(".part")
+    write_checkpoint_adapter(checkpoint, base, unfinished, file.stem)
+    unfinished.rename(file)
+
+
+def _say(messages: TextIO, message: Message) -> None:
+    print(write_message(message), file=messages, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Judges OpenAI's preference lines: `input`, `preferred_output`, `non_preferred_output`.
+
+https://platform.openai.com/docs/guides/direct-preference-optimization. A line is right if the conversation with either
+answer is a right fine-tuning line; what is wrong with the answer that is not preferred is only told of, because wrong
+calls are what such answers are for.
+"""
+
+import codecs
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from training.data.checks import Checks
+from training.data.fault import Fault
+from training.data.validation import Verdict, read_record
+
+Json = dict[str, Any]
+GOOD, BAD = "preferred_output", "non_preferred_output"
+
+
+def validate_pairs(path: Path) -> Verdict:
+    """Raises: OSError."""
+    verdict, checks = Verdict(), Checks()
+    with path.open("rb") as file:
+        lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
+    for number, text in lines:
+        for place, line in _sides(text.removeprefix(codecs.BOM_UTF8), number, verdict):
+            faults, record = read_record(json.dumps(line), number)
+            if record is not None:
+                faults = [*faults, *checks.check(record, number)]
+            form_only = place == BAD and record is not None
+            verdict.faults += [
+                replace(fault, place=f"{place}: {fault.place}", is_error=fault.is_error and not form_only)
+                for fault in faults
+            ]
+            if record is not None and place == GOOD:
+                verdict.coverage.add(record)
+    if not verdict.coverage.records and not verdict.faults:
+        verdict.faults.append(Fault(0, "empty-file", "", "there are no records"))
+    return verdict
+
+
+def _sides(text: bytes, number: int, verdict: Verdict) -> Iterator[tuple[str, Json]]:
+    """Both conversations of a line, each with the answer's field; none if the line has not the form."""
+    try:
+        raw = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        verdict.faults.append(Fault(number, "not-json", "", str(error)))
+        return
+    given = raw.get("input") if isinstance(raw, dict) else None
+    if not isinstance(given, dict) or not isinstance(given.get("messages"), list):
+        verdict.faults.append(Fault(number, "missing-field", "input.messages", "it has no conversation"))
+        return
+    for place in (GOOD, BAD):
+        answer = raw.get(place)
+        if not isinstance(answer, list) or not answer:
+            verdict.faults.append(Fault(number, "missing-field", place, "it has no messages"))
+            return
+    for place in (GOOD, BAD):
+        yield place, {**given, "messages": [*given["messages"], *raw[place]]}
