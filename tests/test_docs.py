@@ -25,3 +25,10 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_case_of_the_loops_safety_is_a_test_and_every_guards_test_a_case() -> None:
+    table = (ROOT / "docs/safety.md").read_text().partition("## Cases")[2].partition("## Measured")[0]
+    files = [ROOT / "tests/server/agent" / name for name in ("test_guards.py", "test_fixed_tools.py")]
+    tests = {name for file in files for name in re.findall(r"^async def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert set(re.findall(r"`(test_\w+)`", table)) == tests - {"test_guards_can_be_switched_off_to_measure_them"}

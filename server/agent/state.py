@@ -24,6 +24,7 @@ from server.agent.events import (
 )
 from server.agent.ledger import Entry, Ledger
 from server.agent.provenance import Voices
+from server.agent.wording import with_calls
 from server.chat.messages import Message, ToolCall
 from server.tools.definition import ToolDefinition
 
@@ -266,9 +267,17 @@ class RunState:
             if call.judged and call.judged.repeats == id_ and not call.is_settled:
                 call.text = call.judged.text
         if self.is_turn_over:
+            self._write_scratchpad()
             self.messages += [
                 Message("tool", call.text, tool_call_id=call.call.id, name=call.call.name) for call in self._turn
             ]
+
+    def _write_scratchpad(self) -> None:
+        """The calls so far, behind the turn's last result of a server's tool, once there are some of earlier turns."""
+        lines = self.scratchpad
+        made = [call for call in self._turn if call.begun and call.outcome]
+        if made and len(lines) > len(made):
+            made[-1].text = with_calls(made[-1].text or "", lines)
 
     def _hear(self, message: Message) -> None:
         text = message.content or ""

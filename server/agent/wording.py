@@ -12,8 +12,7 @@ from typing import Any
 
 from server.tools.definition import Trust
 
-MARGIN = 256
-"""Bytes around a trimmed text."""
+_SHOWN_CALLS = 16
 
 
 def result_text(number: int, tool: str, data: Any, trust: Trust, *, note: str | None = None, limit: int) -> str:
@@ -36,6 +35,13 @@ def error_text(tool: str, problem: str, *, may_retry: bool = True, calls: Sequen
         envelope["hint"] = "Correct the call, or answer without it."
     if calls:
         envelope["calls so far"] = list(calls)
+    return visible(json.dumps(envelope, ensure_ascii=False))
+
+
+def with_calls(text: str, calls: Sequence[str]) -> str:
+    """A result with the calls made so far behind it, the latest of them if they are many."""
+    envelope = json.loads(text)
+    envelope["calls so far"] = list(calls[-_SHOWN_CALLS:])
     return visible(json.dumps(envelope, ensure_ascii=False))
 
 

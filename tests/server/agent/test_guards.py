@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from server.agent.caps import CapName, Caps
+from server.agent.events import read_event
 from server.agent.policy import Guards, Restrictions
 from server.agent.run import Run
 from server.agent.runs import RefusedError, Runs
+from server.agent.state import RunState
 from server.chat.messages import Tool
 from tests.server.agent.script import defined, played, results, runs_of, started
 
@@ -37,6 +39,18 @@ async def test_a_repeated_read_is_answered_from_the_ledger_with_its_age() -> Non
     assert "Already run 0 s ago" in results(run)[1]["note"]
     assert results(run)[1]["calls so far"] == ['1. get({"name": "a"}): ok']
     assert run.state.spent.calls == 1
+
+
+async def test_the_calls_so_far_stand_behind_the_last_result_of_each_later_turn() -> None:
+    turns = [[("get", {"name": "a"}), ("get", {"name": "b"})], ("get", {"name": "c"}), ("put", {})]
+    runs, _ = runs_of(turns, defined("get", "ok", NAME), defined("put", effect="write"))
+    run = await played(runs)
+    first, second, third, fourth = results(run)
+    assert "calls so far" not in first | second
+    assert third["calls so far"] == [f'{n}. get({{"name": "{name}"}}): ok' for n, name in enumerate("abc", 1)]
+    assert fourth["calls so far"][-1] == "4. put({}): ok"
+    again = RunState.of([read_event(body) for _, _, body in runs.store.events(run.id)], runs.loop.tools)
+    assert again.messages == run.state.messages, "the same prompt after a restart"
 
 
 async def test_a_write_makes_reads_new_and_is_itself_never_repeated() -> None:
