@@ -13,7 +13,7 @@ from training.corpus.archives import DataMissingError
 from training.data.cli import app as data_app
 from training.export.card import ExportError, ModelCard, Precision
 from training.jobs.cli import worker
-from training.pretrain.settings import ModelSettings, PretrainSettings
+from training.pretrain.settings import ModelSettings, PretrainSettings, with_changes
 from training.train.cli import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -50,8 +50,11 @@ def pretrain(
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
     start_from: Annotated[Path | None, typer.Option(help="An earlier run to continue with on new data.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting of training/pretrain/settings.py, as NAME=VALUE.")
+    ] = None,
 ) -> None:
-    """Train a small model from scratch."""
+    """Train a small model from scratch, or go on with one."""
     try:
         from training.pretrain.run import pretrain as run
         from training.pretrain.trainer import CheckpointMismatchError
@@ -63,7 +66,7 @@ def pretrain(
             output=output, model=model, steps=steps, seed=seed, synthetic=synthetic,
             learning_rate=learning_rate, start_from=start_from, threads=threads,
         )  # fmt: skip
-        run(settings, data, typer.echo)
+        run(with_changes(settings, changes or ()), data, typer.echo)
     except ValidationError as error:
         _fail("; ".join(f"{e['loc'][0] if e['loc'] else 'model'}: {e['msg']}" for e in error.errors()))
     except (DataMissingError, CheckpointMismatchError, OSError) as error:

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from pydantic import ValidationError
+from transformers import LlamaForCausalLM
 
 from server.chat.messages import Message
 from training.conversation import Conversation
-from training.pretrain.dataset import TokenSet, answer_mask, batches, tokenize
+from training.pretrain.dataset import Marks, Part, TokenSet, batches, make_batch, parts_of, tokenize
 from training.pretrain.run import pretrain
-from training.pretrain.trainer import CheckpointMismatchError, read_log
+from training.pretrain.settings import LossWeights, with_changes
+from training.pretrain.trainer import CheckpointMismatchError, learning_rate_factor, read_log
+from training.pretrain.transplant import continue_model
 from training.tokenizer import load_tokenizer, token_id
 
 from .conftest import tiny_settings
@@ -32,7 +37,30 @@ def test_the_loss_is_about_what_the_assistant_says_and_its_end(run: Path) -> Non
 
 def test_an_answer_without_its_end_is_not_learnt() -> None:
     ids = np.array([5, 7, 8, 1, 6, 5, 9], dtype=np.int32)
-    assert answer_mask(ids, assistant=5, end=1).tolist() == [False, True, True, True, False, False, False]
+    answers = parts_of(ids, Marks(end=1, system=3, assistant=5, call=4)) >= Part.TALK
+    assert answers.tolist() == [False, True, True, True, False, False, False]
+
+
+def test_the_choice_to_call_the_call_and_talk_are_told_apart() -> None:
+    ids = np.array([3, 7, 1, 6, 8, 1, 5, 4, 9, 1, 5, 7, 4, 9, 1], dtype=np.int32)
+    parts = parts_of(ids, Marks(end=1, system=3, assistant=5, call=4))
+    system, words, talk, choice, call = Part
+    called_first = [words, choice, call, call]
+    talked_first = [words, choice, call, call, call]
+    assert parts.tolist() == [words, system, system, words, words, words, *called_first, *talked_first]
+    assert talk not in parts
+
+
+def test_parts_weigh_what_the_settings_say(run: Path) -> None:
+    tokens = TokenSet.load(run / "train.npz")
+    batch = make_batch(tokens, [0, 1], LossWeights(words=1, talk=0.25, choice=4, call=3), pad=0)
+    parts = tokens.parts[: tokens.offsets[1]]
+    table = {Part.SYSTEM: 0, Part.WORDS: 1, Part.TALK: 0.25, Part.CHOICE: 4, Part.CALL: 3}
+    assert batch.weights[0, : len(parts)].tolist() == [table[Part(part)] for part in parts]
+    some = make_batch(tokens, [0, 1], LossWeights(words=0.5), pad=0)
+    again = make_batch(tokens, [0, 1], LossWeights(words=0.5), pad=0)
+    assert np.array_equal(some.weights, again.weights)
+    assert 0 < (some.weights == 1).sum() < (batch.weights == 1).sum()
 
 
 def test_long_conversations_are_cut_after_a_message(run: Path) -> None:
@@ -45,14 +73,14 @@ def test_long_conversations_are_cut_after_a_message(run: Path) -> None:
 
 def test_batches_repeat_for_a_seed_and_hold_every_conversation_once(run: Path) -> None:
     tokens = TokenSet.load(run / "train.npz")
-    source = batches(tokens, 512, 0.2, pad=0, seed=1)
+    source = batches(tokens, 512, LossWeights(), pad=0, seed=1)
     seen = 0
     epoch = []
     while seen < len(tokens):
         epoch.append(next(source))
         seen += len(epoch[-1].ids)
     assert seen == len(tokens)
-    again = batches(tokens, 512, 0.2, pad=0, seed=1)
+    again = batches(tokens, 512, LossWeights(), pad=0, seed=1)
     assert all(np.array_equal(batch.ids, next(again).ids) for batch in epoch)
 
 
@@ -90,3 +118,36 @@ def test_a_killed_run_goes_on_with_the_same_losses(run: Path, corpus: Path, tmp_
 def test_a_run_with_other_settings_is_not_resumed(run: Path, corpus: Path) -> None:
     with pytest.raises(CheckpointMismatchError, match="learning_rate"):
         pretrain(tiny_settings(run, learning_rate=1e-4), corpus, say=lambda _: None)
+
+
+def test_a_run_goes_on_from_another_under_a_tokenizer_of_its_own(run: Path, corpus: Path, tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path / "next", start_from=run, own_tokenizer=True, seed=5, synthetic=60, steps=2)
+    pretrain(settings, corpus, say=lambda _: None)
+    old, new = (load_tokenizer(folder / "tokenizer.json") for folder in (run, settings.output))
+    assert old.to_str() != new.to_str()
+    before = LlamaForCausalLM.from_pretrained(run / "model")
+    started = continue_model(run, new)
+    shared = sorted(set(old.get_vocab()) & set(new.get_vocab()))
+    rows = [model.get_input_embeddings().weight for model in (before, started)]
+    for token in shared:
+        assert torch.equal(rows[0][old.token_to_id(token)], rows[1][new.token_to_id(token)])
+    assert len(rows[1]) == new.get_vocab_size()
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_nothing(tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path, steps=100, warmup_steps=10, cooldown=0.2)
+    factors = [learning_rate_factor(step, settings) for step in range(101)]
+    assert factors[:11] == pytest.approx([*(i / 10 for i in range(1, 11)), 1.0])
+    assert set(factors[10:81]) == {1.0}
+    assert factors[90] == pytest.approx(0.5)
+    assert factors[100] == 0.0
+
+
+def test_any_setting_can_be_changed_by_name(tmp_path: Path) -> None:
+    settings = with_changes(tiny_settings(tmp_path), ["cut_share=0.5", "loss.call=3", "own_tokenizer=true"])
+    assert (settings.cut_share, settings.loss.call, settings.own_tokenizer) == (0.5, 3.0, True)
+    assert settings.model == tiny_settings(tmp_path).model
+    with pytest.raises(ValidationError, match="cut_shares"):
+        with_changes(settings, ["cut_shares=0.5"])
+    with pytest.raises(ValidationError, match=r"loss\.call"):
+        with_changes(settings, ["loss.call=much"])

@@ -22,8 +22,16 @@ def test_calls_fit_their_tools_and_are_said_before(seed: int) -> None:
                     assert isinstance(value, bool) or str(value) in said
 
 
+def test_an_echo_repeats_the_words() -> None:
+    echoes = [c for c in conversations(100, 0) if not c.tools]
+    assert len(echoes) > 5
+    for conversation in echoes:
+        for asked, told in zip(conversation.messages[::2], conversation.messages[1::2], strict=True):
+            assert (asked.content or "").endswith(told.content or "-")
+
+
 def test_the_answer_repeats_the_result() -> None:
-    for conversation in conversations(50, 0):
+    for conversation in (c for c in conversations(50, 0) if c.tools):
         result = json.loads(conversation.messages[-2].content or "")
         assert next(iter(result.values())) in (conversation.messages[-1].content or "")
 

@@ -6,17 +6,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.chat.messages import Message, Tool
-from training.conversation import Conversation
+from training.conversation import Conversation, conversation_from_json
 from training.corpus import general, sgd, synthetic, vary
 from training.corpus.archives import find_corpus
+from training.corpus.cut import cut_to_call
+from training.data.record import plain_json
+from training.generate.generator import GenerateSettings, generate
+from training.tools.examples import EXAMPLE_TOOLS
 
 _VARIANTS = ("v1", "v2", "v3", "v4", "v5")
+_TALK_LENGTHS = (2, 4, 6, 8, 20)
+"""Messages."""
 _SYSTEM_TEXTS = (
     "You are a helpful assistant.",
     "You are a helpful assistant. Use the tools when they help.",
     "You can call functions. Ask for what you need to know first.",
     "Answer briefly.",
 )
+
+
+_ToolsByDomain = dict[str, list[Tool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,10 @@ class MixSettings:
     """Conversations without a call, as a share of all."""
     synthetic: int = 0
     """Short made-up conversations about copying, besides."""
+    generated: int = 0
+    """Examples of the template generator (`trammel data generate`) with the tools that ship, besides."""
+    cut_share: float = 0.0
+    """Dialogues cut to one of their calls, as a share of them."""
     epochs: int = 1
     """Times every SGD dialogue comes by, each time varied differently."""
 
@@ -45,16 +58,19 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
     jobs: list[tuple[str, int]] = [("sgd", i) for i in range(len(dialogues))] * settings.epochs
     wanted = int(len(jobs) * settings.talk_share / (1 - settings.talk_share))
     jobs += [("talk", rng.randrange(len(talk))) for _ in range(wanted)]
-    jobs += [("synthetic", 0)] * settings.synthetic
+    jobs += [("synthetic", 0)] * settings.synthetic + [("generated", 0)] * settings.generated
     rng.shuffle(jobs)
-    all_tools = [[tool for service in services.values() for tool in sgd.tools_of(service)] for services in variants]
+    all_tools = [_tools_by_domain(services) for services in variants]
     made_up = synthetic.conversations(settings.synthetic, settings.seed)
+    generated = _generated(settings)
     for kind, index in jobs:
         seed = rng.getrandbits(48)
         if kind == "sgd":
             yield _vary_dialogue(dialogues[index], variants, all_tools, pool, settings, seed)
         elif kind == "synthetic":
             yield next(made_up)
+        elif kind == "generated":
+            yield _with_system_text(next(generated), random.Random(seed))
         else:
             yield _vary_talk(talk[index], all_tools, settings, seed)
 
@@ -71,7 +87,7 @@ def held_out_mix(data: Path | None, limit: int) -> list[Conversation]:
 def _vary_dialogue(
     dialogue: sgd.Dialogue,
     variants: list[dict[str, sgd.Json]],
-    all_tools: list[list[Tool]],
+    all_tools: list[_ToolsByDomain],
     pool: vary.ValuePool,
     settings: MixSettings,
     seed: int,
@@ -80,8 +96,12 @@ def _vary_dialogue(
     number = rng.choice((0, rng.randrange(len(variants))))
     if number:
         dialogue = vary.paraphrase(dialogue, variants[0], variants[number])
-    distractors = _some(all_tools[number], rng.randint(0, settings.most_distractors), rng)
+    own = {_domain(service) for service in dialogue.services}
+    others = [tool for domain, tools in all_tools[number].items() if domain not in own for tool in tools]
+    distractors = _some(others, rng.randint(0, settings.most_distractors), rng)
     conversation = sgd.convert(dialogue, variants[number], tuple(distractors), seed)
+    if rng.random() < settings.cut_share:
+        conversation = cut_to_call(conversation, seed)
     conversation = vary.change_values(conversation, pool, seed)
     if rng.random() < 0.5:
         conversation = vary.change_types(conversation)
@@ -91,14 +111,35 @@ def _vary_dialogue(
 
 
 def _vary_talk(
-    conversation: Conversation, all_tools: list[list[Tool]], settings: MixSettings, seed: int
+    conversation: Conversation, all_tools: list[_ToolsByDomain], settings: MixSettings, seed: int
 ) -> Conversation:
     """Half of the talk has tools in reach, none of which it needs."""
     rng = random.Random(seed)
+    conversation = replace(conversation, messages=conversation.messages[: rng.choice(_TALK_LENGTHS)])
     if rng.random() < 0.5:
-        tools = _some(rng.choice(all_tools), rng.randint(1, 1 + settings.most_distractors), rng)
+        others = [tool for tools in rng.choice(all_tools).values() for tool in tools]
+        tools = _some(others, rng.randint(1, 1 + settings.most_distractors), rng)
         conversation = replace(conversation, tools=tuple({tool.name: tool for tool in tools}.values()))
     return _with_system_text(conversation, rng)
+
+
+def _generated(settings: MixSettings) -> Iterator[Conversation]:
+    tools = EXAMPLE_TOOLS
+    lines = generate(GenerateSettings(tools, settings.generated, settings.seed, renamed=0.5))
+    for line in lines:
+        yield conversation_from_json(plain_json(line), line["id"])
+
+
+def _tools_by_domain(services: sgd.Services) -> _ToolsByDomain:
+    tools: _ToolsByDomain = {}
+    for name, service in services.items():
+        tools.setdefault(_domain(name), []).extend(sgd.tools_of(service))
+    return tools
+
+
+def _domain(service: str) -> str:
+    """`Buses` of `Buses_2`: services of one domain can take each other's place."""
+    return service.partition("_")[0]
 
 
 def _some(tools: list[Tool], count: int, rng: random.Random) -> list[Tool]:

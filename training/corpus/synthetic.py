@@ -37,6 +37,9 @@ _COLOURS = (
     "red", "green", "blue", "small", "large", "fast", "slow", "cheap", "expensive", "celsius", "fahrenheit",
     "economy", "business", "vegan", "new", "old",
 )  # fmt: skip
+_OTHERS = (0, 0, 1, 1, 2, 2, 3, 4)
+_ECHOES = ("Repeat: {}", "Say {}", "Write this again: {}", "Please copy {}", "Echo {}")
+_ECHO_SHARE = 0.15
 _ADVERBS = ("", "", "please ", "quickly ", "now ")
 
 
@@ -58,11 +61,13 @@ def conversations(count: int, seed: int) -> Iterator[Conversation]:
 
 
 def _conversation(rng: random.Random, source: str) -> Conversation:
+    if rng.random() < _ECHO_SHARE:
+        return _echo(rng, source)
     verb, noun = rng.choice(_VERBS), rng.choice(_NOUNS)
     slots = _slots(rng)
     tool = _tool(verb, noun, slots, rng)
-    others = [_tool(rng.choice(_VERBS), rng.choice(_NOUNS), _slots(rng), rng) for _ in range(rng.randint(0, 2))]
-    tools = list({t.name: t for t in [tool, *others]}.values())
+    others = [_other_tool(verb, noun, rng) for _ in range(rng.choice(_OTHERS))]
+    tools = list({t.name: t for t in [*others, tool]}.values())
     rng.shuffle(tools)
     held_back = slots[-1] if len(slots) > 1 and rng.random() < 0.2 else None
     said = [slot for slot in slots if slot is not held_back]
@@ -74,6 +79,26 @@ def _conversation(rng: random.Random, source: str) -> Conversation:
         ]
     messages += _call_and_answer(tool, slots, rng)
     return Conversation(tuple(messages), tuple(tools), source)
+
+
+def _echo(rng: random.Random, source: str) -> Conversation:
+    """The same words back, a few times: the plainest copying."""
+    messages: list[Message] = []
+    for _ in range(rng.randint(1, 4)):
+        words = " ".join(_value(rng)[1] for _ in range(rng.randint(1, 4)))
+        messages += [Message("user", rng.choice(_ECHOES).format(words)), Message("assistant", words)]
+    return Conversation(tuple(messages), (), source)
+
+
+def _other_tool(verb: str, noun: str, rng: random.Random) -> Tool:
+    """Half of them do another thing with the same noun, or the same with another."""
+    kind = rng.random()
+    return _tool(
+        verb if kind < 0.25 else rng.choice(_VERBS),
+        noun if 0.25 <= kind < 0.5 else rng.choice(_NOUNS),
+        _slots(rng),
+        rng,
+    )
 
 
 def _call_and_answer(tool: Tool, slots: Sequence[_Slot], rng: random.Random) -> list[Message]:

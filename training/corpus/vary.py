@@ -42,7 +42,7 @@ def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Con
     for message in conversation.messages:
         for call in message.tool_calls:
             for slot, value in json.loads(call.arguments).items():
-                if value in replacements or value in fixed or len(value) < 3 or rng.random() < 0.4:
+                if value in replacements or value in fixed or len(value) < 3 or rng.random() < 0.25:
                     continue
                 if _is_said(value, conversation.messages):
                     replacements[value] = _other_value(value, pool.get(slot, ()), rng)

@@ -38,17 +38,27 @@ def _tokenizer(settings: PretrainSettings, data: Path | None, say: Callable[[str
     path = settings.output / "tokenizer.json"
     if path.exists():
         return load_tokenizer(path)
-    if settings.start_from is not None:
+    if settings.start_from is not None and not settings.own_tokenizer:
         shutil.copy(settings.start_from / "tokenizer.json", path)
         return load_tokenizer(path)
     say("learning the tokenizer")
     template = read_template()
-    sample = islice(
-        training_mix(data, MixSettings(seed=settings.seed + 1, synthetic=settings.synthetic)), _TOKENIZER_SAMPLE
-    )
+    sample = islice(training_mix(data, _mix(settings, settings.seed + 1)), _TOKENIZER_SAMPLE)
     tokenizer = train_tokenizer((render(c, template) for c in sample), settings.model.vocabulary)
     tokenizer.save(str(path))
     return tokenizer
+
+
+def _mix(settings: PretrainSettings, seed: int) -> MixSettings:
+    return MixSettings(
+        seed=seed,
+        most_distractors=settings.distractors,
+        talk_share=settings.talk_share,
+        synthetic=settings.synthetic,
+        generated=settings.generated,
+        cut_share=settings.cut_share,
+        epochs=settings.epochs,
+    )
 
 
 def _token_sets(
@@ -57,7 +67,7 @@ def _token_sets(
     train_path, held_out_path = settings.output / "train.npz", settings.output / "held_out.npz"
     if not train_path.exists():
         say("rendering and tokenizing the corpus")
-        mix = training_mix(data, MixSettings(seed=settings.seed, epochs=settings.epochs, synthetic=settings.synthetic))
+        mix = training_mix(data, _mix(settings, settings.seed))
         tokenize(held_out_mix(data, _HELD_OUT), tokenizer, settings.longest).save(held_out_path)
         tokenize(mix, tokenizer, settings.longest).save(train_path)
     return TokenSet.load(train_path), TokenSet.load(held_out_path)

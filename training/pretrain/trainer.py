@@ -5,7 +5,6 @@ the seed and dropout there is none, so a run that was killed and resumed has the
 """
 
 import json
-import math
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -18,11 +17,15 @@ from transformers import LlamaForCausalLM
 
 from training.pretrain.dataset import Batch, TokenSet, batches, make_batch
 from training.pretrain.model import build_model, weighted_loss
-from training.pretrain.settings import PretrainSettings
+from training.pretrain.settings import LossWeights, PretrainSettings
+from training.pretrain.transplant import continue_model
+from training.tokenizer import load_tokenizer
 
 _CHECKPOINT = "checkpoint.pt"
 _LOG = "log.jsonl"
-_SETTINGS_THAT_MAY_CHANGE = {"output", "threads", "checkpoint_every", "evaluate_every"}
+_ANSWERS_ALIKE = LossWeights(words=0.0, talk=1.0, choice=1.0, call=1.0)
+_SETTINGS_THAT_MAY_CHANGE = {"output", "threads", "checkpoint_every", "evaluate_every", "steps", "cooldown"}
+"""Until the cooldown begins, a run with more or fewer steps is the same run."""
 
 
 class CheckpointMismatchError(ValueError):
@@ -43,16 +46,15 @@ class Trainer:
         self._pad = pad
         self.model: LlamaForCausalLM = build_model(settings.model, end=end, pad=pad, seed=settings.seed)
         if settings.start_from is not None:
-            self.model = LlamaForCausalLM.from_pretrained(settings.start_from / "model", dtype=torch.float32)
-        self._optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.95), fused=True
-        )
+            self.model = continue_model(settings.start_from, load_tokenizer(settings.output / "tokenizer.json"))
+            self.model.config.max_position_embeddings = settings.model.context
+        self._optimizers = _optimizers(self.model, settings.weight_decay)
         self._resume()
 
     def run(self, train: TokenSet, held_out: TokenSet) -> None:
         """Train up to `settings.steps`, then write the model as a Hugging Face checkpoint."""
         settings = self.settings
-        source = batches(train, settings.batch_tokens, settings.context_weight, self._pad, settings.seed)
+        source = batches(train, settings.batch_tokens, settings.loss, self._pad, settings.seed)
         with _progress() as bar:
             task = bar.add_task("pretrain", total=settings.steps, completed=self.step, loss="")
             for batch in islice(source, self.step, settings.steps):
@@ -73,7 +75,7 @@ class Trainer:
         total = weight = 0.0
         with torch.no_grad():
             for rows in _groups(len(held_out), 4):
-                batch = make_batch(held_out, rows, 0.0, self._pad)
+                batch = make_batch(held_out, rows, _ANSWERS_ALIKE, self._pad)
                 count = float(batch.weights[:, 1:].sum())
                 total += float(self._loss(batch)) * count
                 weight += count
@@ -85,7 +87,7 @@ class Trainer:
             "settings": self.settings.model_dump(mode="json"),
             "step": self.step,
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
         path = self.settings.output / _CHECKPOINT
         temporary = path.with_suffix(".new")
@@ -93,13 +95,14 @@ class Trainer:
         temporary.replace(path)
 
     def _train_step(self, batch: Batch) -> float:
-        for group in self._optimizer.param_groups:
+        for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
             group["lr"] = self.settings.learning_rate * learning_rate_factor(self.step, self.settings)
         loss = self._loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return float(loss.detach())
 
     def _loss(self, batch: Batch) -> torch.Tensor:
@@ -120,7 +123,8 @@ class Trainer:
             )
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        for optimizer, values in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
         self._trim_log()
 
     def _trim_log(self) -> None:
@@ -136,11 +140,10 @@ class Trainer:
 
 
 def learning_rate_factor(step: int, settings: PretrainSettings) -> float:
-    """Linear warm-up, then half a cosine down to a tenth."""
-    if step < settings.warmup_steps:
-        return (step + 1) / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
+    """Linear warm-up, a plateau, and a straight way down to nothing (https://arxiv.org/abs/2405.18392)."""
+    rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    fall = min(1.0, (settings.steps - step) / max(1.0, settings.cooldown * settings.steps))
+    return rise * fall
 
 
 def read_log(output: Path) -> list[dict[str, Any]]:
@@ -148,11 +151,20 @@ def read_log(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / _LOG).read_text().splitlines()]
 
 
-def _parameter_groups(model: LlamaForCausalLM, weight_decay: float) -> list[dict[str, Any]]:
-    """Norms are not decayed."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _optimizers(model: LlamaForCausalLM, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside, which learn about twice as much a token by it (https://arxiv.org/abs/2502.16982);
+    AdamW for embeddings and norms, of which the norms are not decayed."""
+    inside = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    embeddings = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" in name]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [
+        {"params": embeddings, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return [
+        torch.optim.Muon(inside, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True),
+    ]
 
 
 def _groups(count: int, size: int) -> Iterator[list[int]]:
