@@ -47,7 +47,9 @@ def validate(
 
 @app.command()
 def generate(
-    tools: Annotated[str, typer.Option(help="Names of example tools, or files with tools; joined with +.")],
+    tools: Annotated[
+        str | None, typer.Option(help="Names of example tools, or files with tools; joined with +.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="The JSONL file; one half written is gone on with.")] = Path(
         "train.jsonl"
     ),
@@ -58,6 +60,9 @@ def generate(
     ] = None,
     distractors: Annotated[int, typer.Option(min=0, help="At most so many example tools beside yours.")] = 2,
     renamed: Annotated[float, typer.Option(min=0, max=1, help="Share of examples with other names for tools.")] = 0.2,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="A YAML or JSON file of scenarios to play instead of the categories.")
+    ] = None,
     teacher: Annotated[
         str | None, typer.Option(help="Base URL of an OpenAI-compatible endpoint that says requests in other words.")
     ] = None,
@@ -68,21 +73,23 @@ def generate(
     plain: Annotated[bool, typer.Option("--plain", help="Only OpenAI's own fields.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin the file anew.")] = False,
 ) -> None:
-    """Make up examples for tools, from templates."""
+    """Make up examples for tools, from templates or from a file of scenarios."""
     from training.data.validation import validate_file
     from training.data.verdict_text import coverage_lines
     from training.generate.generator import GenerateError, GenerateSettings, write_generated
     from training.generate.plan import DEFAULT_SHARES, parse_shares
+    from training.generate.scenario_file import read_scenarios
     from training.generate.teacher import TeacherError
     from training.tools import ToolError, load_tools
     from training.tools.examples import EXAMPLE_TOOLS
 
     try:
-        chosen = load_tools(tools)
+        file = read_scenarios(scenarios) if scenarios else None
+        chosen = load_tools(_tools_named(tools or (file.tools if file else None)))
         names = {tool.name for tool in chosen}
         shares = parse_shares(categories) if categories else DEFAULT_SHARES
         others = [tool for tool in EXAMPLE_TOOLS if tool.name not in names]
-        settings = GenerateSettings(chosen, num_examples, seed, shares, others, distractors, renamed)
+        settings = GenerateSettings(chosen, num_examples, seed, shares, others, distractors, renamed, file)
         asked = _teacher(teacher, teacher_model, teacher_mode, output)
         rewrite = asked.rewrite if asked else None
         steps = write_generated(settings, output, fresh=fresh, plain=plain, rewrite=rewrite)
@@ -95,6 +102,8 @@ def generate(
         typer.echo(f"the teacher said {asked.rewritten} in other words; {asked.kept} kept their own", err=True)
     for category, count in stats.skipped.items():
         typer.echo(f"trammel: {count} x {category} is not possible with these tools: single calls instead", err=True)
+    for identity in stats.exhausted:
+        typer.echo(f"trammel: scenario {identity!r} allows no more different examples", err=True)
     typer.echo("\n".join(coverage_lines(validate_file(output).coverage)))
     typer.echo(f"{output}: {stats.count} examples, {stats.found} of them from before, {stats.repeats} repeats dropped")
 
@@ -214,6 +223,12 @@ def show_tools(
     except (ToolError, OSError) as error:
         _fail(str(error))
     typer.echo(json.dumps([tool.as_json() for tool in tools], ensure_ascii=False, indent=1))
+
+
+def _tools_named(source: str | None) -> str:
+    if source is None:
+        raise ValueError("say which tools: --tools, or `tools` in the file of scenarios")
+    return source
 
 
 def _teacher(url: str | None, model: str, mode: str, output: Path) -> "Teacher | None":

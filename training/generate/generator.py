@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.data.category import Category
+from training.data.category import Category, category_of
 from training.data.checks import Checks
 from training.data.record import Record, plain_json, written
 from training.generate.categories import PLAYS
 from training.generate.plan import DEFAULT_SHARES, Plan
+from training.generate.scenario_file import Scenario, ScenarioError, ScenarioFile
+from training.generate.scenario_play import play_scenario
 from training.generate.scene import Scene
 from training.generate.slots import DrawError
 from training.generate.variation import choose_tools, finished
@@ -45,6 +47,8 @@ class GenerateSettings:
     """At most so many beside the user's own tools."""
     renamed: float = 0.2
     """Share of examples whose tools have other names."""
+    scenarios: ScenarioFile | None = None
+    """Examples are played from these, in turn, instead of by category."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,8 @@ class Generated:
     """Examples made and dropped, because there was one like it."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Categories that these tools don't allow, and how often another took their place."""
+    exhausted: list[str] = field(default_factory=list)
+    """Scenarios that allow no more different examples."""
 
 
 def generate(
@@ -66,17 +72,15 @@ def generate(
 ) -> Iterator[Json]:
     """Lines, each different and valid. Raises: GenerateError."""
     stats = stats or Generated()
-    plan = Plan(settings.shares, [tool.name for tool in settings.tools])
     seen: set[str] = set()
-    for number in range(settings.count):
-        category, name = plan.next()
-        record, category = _new_example(settings, category, name, number, seen, stats)
+    draw = _by_category if settings.scenarios is None else _by_scenario
+    for number, (record, category, source) in enumerate(draw(settings, seen, stats)):
         if rewrite is not None:
             record = _rewritten(record, rewrite, seen)
         stats.count += 1
         stats.categories[category] += 1
-        identity = f"generated/{settings.seed}/{number}"
-        yield {"id": identity, "category": category, "group": category, **as_line(record)}
+        identity = {"id": f"generated/{settings.seed}/{number}", "category": category, "group": category}
+        yield {**identity, **({"source": source} if source else {}), **as_line(record)}
 
 
 def write_generated(
@@ -125,6 +129,49 @@ def _rewritten(record: Record, rewrite: Rewrite, seen: set[str]) -> Record:
     return other
 
 
+def _by_category(settings: GenerateSettings, seen: set[str], stats: Generated) -> Iterator[tuple[Record, str, str]]:
+    plan = Plan(settings.shares, [tool.name for tool in settings.tools])
+    for number in range(settings.count):
+        category, name = plan.next()
+        yield *_new_example(settings, category, name, number, seen, stats), ""
+
+
+def _by_scenario(settings: GenerateSettings, seen: set[str], stats: Generated) -> Iterator[tuple[Record, str, str]]:
+    """The scenarios in turn, until there are enough or none has anything new. Raises: GenerateError."""
+    assert settings.scenarios is not None
+    left = list(settings.scenarios.scenarios)
+    for scenario in left:
+        _played(settings, scenario, random.Random(0))  # all faults come out before anything is written
+    made = 0
+    while made < settings.count and left:
+        scenario = left.pop(0)
+        for attempt in range(_ATTEMPTS):
+            record = _played(settings, scenario, random.Random(f"{settings.seed}/{made}/{attempt}"))
+            key = written(as_line(record))
+            if key not in seen:
+                break
+            stats.repeats += 1
+        else:
+            stats.exhausted.append(scenario.id)
+            continue
+        seen.add(key)
+        left.append(scenario)
+        made += 1
+        yield record, scenario.category or category_of(record), f"scenario/{scenario.id}"
+
+
+def _played(settings: GenerateSettings, scenario: Scenario, rng: random.Random) -> Record:
+    scene = Scene(rng)
+    assert settings.scenarios is not None
+    try:
+        play_scenario(scene, scenario, settings.scenarios, settings.tools)
+        return _completed(scene, settings)
+    except DrawError as error:
+        raise GenerateError(f"scenario {scenario.id!r}: {error}") from error
+    except ScenarioError as error:
+        raise GenerateError(str(error)) from error
+
+
 def _new_example(
     settings: GenerateSettings, category: Category, name: str, number: int, seen: set[str], stats: Generated
 ) -> tuple[Record, Category]:
@@ -153,11 +200,16 @@ def _new_example(
 def _example(settings: GenerateSettings, category: Category, tool: Tool, rng: random.Random) -> Record:
     scene = Scene(rng)
     PLAYS[category](scene, tool, settings.tools, settings.others)
+    return _completed(scene, settings)
+
+
+def _completed(scene: Scene, settings: GenerateSettings) -> Record:
+    """With tools in reach. Raises: DrawError, if the record is not valid."""
     tools = choose_tools(scene, settings.tools, settings.others, settings.distractors)
     record = finished(scene, tools, settings.renamed)
     faults = [fault for fault in Checks(checks_grammars=False).check(record, 0) if fault.is_error]
     if faults:
-        raise DrawError(f"{tool.name}: {faults[0]}")
+        raise DrawError(str(faults[0]))
     return record
 
 

@@ -47,7 +47,7 @@ def finished(scene: Scene, tools: Sequence[Tool], renamed_share: float) -> Recor
     if rng.random() < renamed_share:
         names = _other_names([tool.name for tool in tools], rng)
     messages = [_renamed(message, names) for message in scene.messages]
-    if rng.random() < _SYSTEM_SHARE:
+    if rng.random() < _SYSTEM_SHARE and not any(message.role == "system" for message in messages):
         messages.insert(0, RecordMessage(role="system", content=system_text(rng)))
     return Record(messages=messages, tools=[_record_tool(tool, names[tool.name]) for tool in tools])
 

@@ -64,7 +64,7 @@ def _pick(tools: Sequence[Tool], names: Sequence[str]) -> list[Tool]:
 def _read_document(path: Path) -> list[Tool]:
     text = path.read_text(encoding="utf-8")
     try:
-        document = json.loads(text) if path.suffix == ".json" else _read_yaml(text)
+        document = json.loads(text) if path.suffix == ".json" else read_yaml(text)
     except ValueError as error:
         raise ToolError(f"{path}: {error}") from error
     if isinstance(document, dict) and "openapi" in document:
@@ -75,7 +75,8 @@ def _read_document(path: Path) -> list[Tool]:
     return [tool_from_json(value) for value in values]
 
 
-def _read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> Any:
+    """Raises: ToolError, if it is none, or the library for it is missing."""
     try:
         import yaml
     except ModuleNotFoundError as error:
