@@ -24,9 +24,11 @@ floors: $(VENV)/.dev
 tests: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses auto $(ARGS)
 
-# Real clients against a real server: Agents SDK, pydantic-ai, instructor, LiteLLM, LangChain. They leave sockets open.
+# Real clients against a real server: Agents SDK, pydantic-ai, instructor, LiteLLM, LangChain; where there is npm,
+# openai-node and Vercel's AI SDK. They leave sockets open.
 clients: $(VENV)/.dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[clients]'
+	if command -v npm >/dev/null; then scripts/node_clients.sh; fi
 	$(BIN)/pytest tests/clients -W default $(ARGS)
 
 # Random requests made from our own OpenAPI document, to a server of their own: no 5xx, no hang, nothing undescribed.

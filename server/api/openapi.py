@@ -26,6 +26,7 @@ _ERROR: Json = {
     "required": ["error"],
 }
 _STREAMED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/runs/{run_id}/events")
+_RAW = "/v1/files/{file_id}/content"
 _OPEN = ("/healthz", "/readyz")
 """They answer 503 in a shape of their own, and need no key."""
 
@@ -72,6 +73,8 @@ def _correct(operation: Json, path: str, method: str) -> None:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}}
     answers["4XX"] = {"description": "The request's mistake", "content": content}
     answers["5XX"] = {"description": "The server's fault", "content": content}
+    if path == _RAW:
+        answers["200"]["content"] = {"application/octet-stream": {}}
     if path in _STREAMED:
         whole = answers["200"].setdefault("content", {})
         whole["text/event-stream"] = {}

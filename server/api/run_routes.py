@@ -22,6 +22,8 @@ from server.api.wire import ChatCompletionRequest
 
 router = APIRouter()
 KEEP_ALIVE = ": keep-alive\n\n"
+_DIGITS = 9
+"""Of an event's number at most: what a client sends is compared with it in a database."""
 _SILENCE = 10.0
 """Seconds after which a stream gets a comment."""
 
@@ -112,7 +114,7 @@ async def stream_run(
     run_id: str,
     runs: TheRuns,
     owner: TheOwner,
-    after: int | None = None,
+    after: Annotated[int | None, Query(ge=-1, lt=10**_DIGITS)] = None,
     deltas: bool = True,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -121,7 +123,9 @@ async def stream_run(
     Between them, as `delta`, what the model is saying.
     """
     run = await found(runs, run_id, owner)
-    seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else -1 if after is None else after
+    seen = _number(last_event_id) if last_event_id else None
+    if seen is None:
+        seen = -1 if after is None else after
     return StreamingResponse(
         with_keep_alive(_events(runs, run, seen, deltas=deltas)),
         media_type="text/event-stream",
@@ -194,6 +198,11 @@ async def with_keep_alive(texts: AsyncIterator[str]) -> AsyncIterator[str]:
             upcoming = asyncio.ensure_future(anext(texts, None))
     finally:
         upcoming.cancel()
+
+
+def _number(text: str) -> int | None:
+    """An event's number, None if it can't be one. `isdecimal` alone would let in digits that `int` refuses to read."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 async def _events(runs: Runs, run: Run, after: int, *, deltas: bool) -> AsyncIterator[str]:

@@ -51,6 +51,10 @@ _WEIGHTS = {
     "POST /v1/chat/completions": 10, "POST /v1/responses": 10, "POST /v1/completions": 5, "POST /v1/grammar": 5,
     "POST /v1/embeddings": 3, "POST /v1/tokenize": 3, "POST /v1/runs": 3, "POST /v1/responses/input_tokens": 3,
 }  # fmt: skip
+_MAKES = {
+    "POST /v1/responses": "response_id", "POST /v1/runs": "run_id", "POST /v1/files": "file_id",
+    "POST /v1/fine_tuning/jobs": "job_id",
+}  # fmt: skip
 _TOOLS = '''
 from server.tools import tool
 
@@ -92,7 +96,7 @@ class Fuzzer:
     def __init__(self, url: str) -> None:
         self.findings = Findings()
         self._session = requests.Session()
-        self._ids: dict[str, list[str]] = {"response_id": ["resp_none"], "run_id": ["run_none"]}
+        self._ids: dict[str, list[str]] = {name: ["none"] for name in _MAKES.values()}
         schema = schemathesis.openapi.from_dict(httpx.get(f"{url}/openapi.json").json())
         schema.config.update(base_url=url)
         schema.config.output.sanitization.update(enabled=False)
@@ -147,11 +151,13 @@ class Fuzzer:
                 case.path_parameters[name] = data.draw(st.sampled_from(known))
         if "/adapters" in case.path and data.draw(st.integers(0, 7)) < 7:
             case.headers["authorization"] = f"Bearer {ADMIN_KEY}"
-        if isinstance(case.body, dict):
+        if isinstance(case.body, dict) and case.media_type == "application/json":
             case.body = json.loads(json.dumps(case.body))
             if case.meta and case.meta.generation.mode.is_positive:
                 mend_body(case.path, case.body, data, self._ids)
             limit(case.body)
+        elif isinstance(case.body, dict) and "purpose" in case.body and data.draw(st.integers(0, 3)) < 3:
+            case.body = {"purpose": "fine-tune", "file": data.draw(_FILES)}
 
     def _send(self, case: schemathesis.Case) -> None:
         label = case.operation.label
@@ -174,10 +180,8 @@ class Fuzzer:
         self._remember(label, answer.status_code, text)
 
     def _remember(self, label: str, status: int, text: str) -> None:
-        kind = {"POST /v1/responses": "response_id", "POST /v1/runs": "run_id"}.get(label)
-        found = re.search(r'"id": ?"((?:resp|run)_\w+)"', text) if kind and status in (200, 201) else None
-        if kind and found:
-            self._ids[kind] = [*self._ids[kind][-3:], found.group(1)]
+        if label in _MAKES and status in (200, 201) and (made := re.search(r'"id": ?"([\w-]+)"', text)):
+            self._ids[_MAKES[label]] = [*self._ids[_MAKES[label]][-3:], made.group(1)]
 
     def _report(self, case: schemathesis.Case, fault: str) -> None:
         kind = re.sub(r"[0-9a-f]{24,}", "…", fault)
@@ -210,8 +214,13 @@ def _error_faults(text: str) -> Iterator[str]:
         yield f"an error of another shape: {text[:200]}"
 
 
+_LINES = [
+    b'{"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hello."}]}',
+    b'{"messages": [{"role": "user", "content": "hello"}]}', b'{"messages": 5}', b"", b"{", b"\xff",
+]  # fmt: skip
 _NAMES = st.sampled_from(["f", "g", "get_weather"])
 _PARAMETERS = SCHEMAS.map(lambda inner: {"type": "object", "properties": {"a": inner}, "required": ["a"]})
+_FILES = st.binary(max_size=50) | st.lists(st.sampled_from(_LINES), max_size=30).map(b"\n".join)
 _PROMPT = ("model", "messages", "tools")
 _LIKELY: dict[str, list[dict[str, Any]]] = {}
 for _case in valid_cases():
@@ -228,8 +237,9 @@ def mend_body(path: str, body: dict[str, Any], data: st.DataObject, ids: dict[st
     for name, known in _NAMED.items():
         if isinstance(body.get(name), str):
             body[name] = draw(st.sampled_from(known))
-    if body.get("previous_response_id") is not None:
-        body["previous_response_id"] = draw(st.sampled_from([None, *ids["response_id"]]))
+    for name, kind in ("previous_response_id", "response_id"), ("training_file", "file_id"):
+        if body.get(name) is not None:
+            body[name] = draw(st.sampled_from(ids[kind]))
     likely = _LIKELY.get(path.removesuffix("/input_tokens").replace("/v1/runs", "/v1/chat/completions"))
     if likely and draw(st.integers(0, 4)) < 4:
         taken = json.loads(json.dumps(draw(st.sampled_from(likely))))
@@ -251,7 +261,9 @@ def limit(body: dict[str, Any]) -> None:
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
         if isinstance(body.get(name), int) and body[name] > 16:
             body[name] %= 16
-    body.setdefault("max_output_tokens" if "input" in body else "max_tokens", 5)
+    most = "max_output_tokens" if "input" in body else "max_tokens"
+    if body.get(most) is None:
+        body[most] = 5
     for name in ("n", "best_of"):
         if isinstance(body.get(name), int) and body[name] > 3:
             body[name] = 3
@@ -269,7 +281,7 @@ def fuzzed_server(home: Path) -> Iterator[ServerProcess]:
     bert = write_bert(home / "bert.gguf")
     with running_server(
         "--model", str(MODEL), "--model", f"bert={bert}", "--adapters", str(home / "adapters"),
-        "--tools", str(home / "tools.py"), "--admin-key", ADMIN_KEY, "--store", str(home / "store.sqlite3"),
+        "--tools", str(home / "tools.py"), "--admin-key", ADMIN_KEY, "--home", str(home / "jobs"),
     ) as server:  # fmt: skip
         yield server
 
