@@ -40,9 +40,9 @@ from server.api.fine_tuned import FineTunedModels
 from server.api.key_gate import KeyGate
 from server.api.keys import Key, KeyFileError, KeyRing, given_keys, hash_of, read_key_file
 from server.api.request_log import RequestLog
-from server.api.services import EmbeddingServices, Services, template_of
+from server.api.services import EmbeddingServices, Services, conversations_of
 from server.api.workshop import Workshop
-from server.chat.choosing import dialect_of
+from server.chat.conversation import Conversations
 from server.chat.template import TemplateError
 from server.engine.adapter_folder import AdapterFolder
 from server.engine.draft_model import draft_cells
@@ -200,37 +200,30 @@ def named_models(settings: Settings) -> dict[str, Path]:
 
 
 def load_services(name: str, path: Path, settings: Settings, draft: Path | None = None) -> Services | EmbeddingServices:
-    """What serves a model, yet to be started; `draft`: the model that guesses for it. Raises: ModelLoadError."""
+    """What serves a model, yet to be started; says first what memory it takes. Raises: ModelLoadError.
+
+    `draft`: the model that guesses for it.
+    """
     if pooling_of(header_of(path)) is not None:
         return EmbeddingServices(load_embedder(path, settings), name)
-    engine = load_engine(path, settings, draft)
-    try:
-        return Services.of(engine, name)
-    except TemplateError as error:
-        engine.discard()
-        raise ModelLoadError(f"{path.name} can't be served: {error}") from error
-
-
-def load_engine(path: Path, settings: Settings, draft: Path | None = None) -> Engine:
-    """A model in an engine that is yet to be started; says first what memory they take. Raises: ModelLoadError."""
     wanted = engine_settings(settings)
     _say_memory(path, draft, wanted)
     with contextlib.ExitStack() as loaded:
         model = Model(path, model_settings(settings))
         loaded.callback(model.close)
-        _speak_dialect(model)
+        conversations = _conversations(model)
         guessing = None if draft is None else Model(draft, model_settings(settings))
         if guessing is not None:
             loaded.callback(guessing.close)
         engine = Engine(model, wanted, guessing)
         loaded.pop_all()
-        return engine
+        return Services(engine, name, conversations)
 
 
-def _speak_dialect(model: Model) -> None:
-    """Special tokens that mark tool calls and reasoning are part of what the model says. Raises: ModelLoadError."""
+def _conversations(model: Model) -> Conversations:
+    """Raises: ModelLoadError."""
     try:
-        model.vocabulary.speak(dialect_of(template_of(model)).marks)
+        return conversations_of(model)
     except TemplateError as error:
         raise ModelLoadError(f"{model.path.name} can't be served: {error}") from error
 

@@ -35,13 +35,6 @@ class Services:
     made: dict[str, int] = field(default_factory=dict)
     """Adapters that jobs have made, and when, in seconds since the epoch."""
 
-    @staticmethod
-    def of(engine: Engine, model_name: str) -> "Services":
-        """Raises: TemplateError, if the model's chat template can't be compiled."""
-        model = engine.model
-        names = SpecialNames(model.vocabulary.control_names, model.vocabulary.word_names)
-        return Services(engine, model_name, Conversations(template_of(model), names))
-
     @property
     def fingerprint(self) -> str:
         """OpenAI's `system_fingerprint`: changes when the answers to a seed may change."""
@@ -108,9 +101,16 @@ class Services:
         ]
 
 
-def template_of(model: Model) -> ChatTemplate:
-    """Raises: TemplateError, if it can't be compiled."""
-    return ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
+def conversations_of(model: Model) -> Conversations:
+    """How to talk with a model. Its vocabulary speaks the marks of its calls and thoughts from then on.
+
+    Before anything else is asked of the vocabulary. Raises: TemplateError, if the chat template can't be compiled.
+    """
+    vocabulary = model.vocabulary
+    template = ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
+    conversations = Conversations(template, SpecialNames(vocabulary.control_names, vocabulary.word_names))
+    vocabulary.speak(conversations.dialect.marks)
+    return conversations
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from server.chat.arguments import Parameters
-from server.chat.derivation import UnreadableError, derive_calls, shows_tools
+from server.chat.derivation import derive_calls
 from server.chat.dialect import GENERIC, Dialect
 from server.chat.history import History
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.named import named_dialects
+from server.chat.probes import UnreadableError, shows_tools
 from server.chat.reasoning_probe import derive_reasoning, derive_text_begin
 from server.chat.roles import roles_of
 from server.chat.template import ChatTemplate, TemplateError
@@ -80,19 +81,21 @@ def holds(template: ChatTemplate, dialect: Dialect) -> bool:
     Of a named dialect, whose templates may spell calls in another way, names and arguments are enough.
     """
     try:
-        return all(_holds(template, dialect, arguments) for arguments in _ARGUMENTS)
+        history = history_for(template, dialect)
+        return all(_holds(template, history, arguments) for arguments in _ARGUMENTS)
     except TemplateError:
         return False
 
 
-def _holds(template: ChatTemplate, dialect: Dialect, arguments: Mapping[str, Any]) -> bool:
+def _holds(template: ChatTemplate, history: History, arguments: Mapping[str, Any]) -> bool:
+    dialect = history.dialect
     names = [tool.name for tool in TRIAL_TOOLS[: 1 if dialect.next is None else 2]]
     calls = tuple(ToolCall(name, json.dumps(arguments), f"trial000{n}") for n, name in enumerate(names))
     results = [Message("tool", f"trial result {call.id}", tool_call_id=call.id, name=call.name) for call in calls]
     turn = Message("assistant", None, calls)
-    text = render(template, dialect, [_USER, turn, *results], TRIAL_TOOLS)
+    text = _render(template, history, [_USER, turn, *results])
     # an earlier turn may have more in it than the model writes (Apriel adds ids then)
-    texts = text, render(template, dialect, [_USER, turn], TRIAL_TOOLS)
+    texts = text, _render(template, history, [_USER, turn])
     schemas = {tool.name: tool.parameters for tool in TRIAL_TOOLS}
     is_named = dialect.origin == "named"
     written = dialect.arguments.write(arguments, _TRIAL_SCHEMA) if is_named else dialect.write(calls, schemas)
@@ -108,8 +111,7 @@ def history_for(template: ChatTemplate, dialect: Dialect) -> History:
     return History(dialect, roles_of(template, History(dialect).variables(())))
 
 
-def render(template: ChatTemplate, dialect: Dialect, messages: Sequence[Message], tools: Sequence[Tool]) -> str:
+def _render(template: ChatTemplate, history: History, messages: Sequence[Message]) -> str:
     """The prompt's text. Raises: TemplateError."""
-    history = history_for(template, dialect)
-    shown = history.rewrite(messages, tools)
-    return template.render(shown, history.tools(tools), **history.variables(tools))
+    shown = history.rewrite(messages, TRIAL_TOOLS)
+    return template.render(shown, history.tools(TRIAL_TOOLS), **history.variables(TRIAL_TOOLS))

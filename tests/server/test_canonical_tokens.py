@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.api.services import Services
+from server.api.services import Services, conversations_of
 from server.chat.messages import Message, Tool
 from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
 from server.engine.engine import Engine, Generation
@@ -112,7 +112,7 @@ async def test_no_forced_token_is_cut_as_no_tokenizer_would(model: Model, mode: 
     answers = forced = sampled_otherwise = 0
     wrong: list[list[str]] = []
     async with running_engine(model, sequences=16) as engine:
-        services = Services.of(engine, "m")
+        services = Services(engine, "m", conversations_of(engine.model))
         for temperature in (0.0, 0.7, 1.3):
             chats = chat_requests(mode, 30)
             started = [
