@@ -71,6 +71,8 @@ class ToolDefinition:
     """Bytes of a result the model gets to see."""
     preview: Preview | None = None
     """Shows a person what a call would send, exactly. Raises: ToolError, if nothing could be sent."""
+    keywords: str = ""
+    """Further words it may be found by, where there are more tools than a prompt takes."""
     source_text: str = ""
     """What `version` is made of beside the schema: the code."""
 

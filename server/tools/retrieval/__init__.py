@@ -1,0 +1,6 @@
+"""Finding the few tools, of very many, that a user's words ask for."""
+
+from server.tools.retrieval.index import Embed, Hit, ToolIndex
+from server.tools.retrieval.vectors import NumpyVectors, Vectors
+
+__all__ = ["Embed", "Hit", "NumpyVectors", "ToolIndex", "Vectors"]
