@@ -28,6 +28,7 @@ from server.api import (
     routes,
     run_routes,
     text_routes,
+    tool_routes,
 )
 from server.api.adapter_shelf import AdapterShelf
 from server.api.admin_key import AdminKey
@@ -56,7 +57,10 @@ from server.store.engine import DatabaseError, database_url, open_database
 from server.store.home import Home
 from server.store.responses import ResponseStore
 from server.store.runs import RunStore
+from server.store.tools import ToolStore
 from server.tools.functions import load_tools
+from server.tools.gateway.credentials import Secrets
+from server.tools.registry import Registry
 from server.worker_process import WorkerProcess
 
 logger = logging.getLogger("trammel")
@@ -91,7 +95,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
-    runs = open_runs(settings, catalog, database, keys)
+    tools = open_tools(settings, database)
+    runs = open_runs(settings, catalog, database, keys, tools)
     workshop = Workshop.of(database, workshop_home) if workshop_home else None
     fine_tuned = FineTunedModels(home, workshop) if workshop else None
     worker = WorkerProcess(workshop_home.folder, settings.store) if workshop_home and settings.worker else None
@@ -104,13 +109,14 @@ def create_app(settings: Settings) -> FastAPI:
             logger.info("going on with %d runs", resumed)
         if fine_tuned is not None:
             await fine_tuned.look()
-        watching = [asyncio.create_task(one.watch()) for one in (folder, fine_tuned, worker) if one is not None]
+        watching = [asyncio.create_task(one.watch()) for one in (tools, folder, fine_tuned, worker) if one is not None]
         yield
         for task in watching:
             task.cancel()
         if worker is not None:
             await worker.close()
         await runs.close()
+        await tools.close()
         await catalog.close()
         runs.store.close()
         database.dispose()
@@ -121,6 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.admission = Admission()
     app.state.store = ResponseStore(database, settings.store_limit)
     app.state.runs = runs
+    app.state.tools = tools
     app.state.workshop = workshop
     app.state.fine_tuned = fine_tuned
     app.state.file_limit = int(settings.file_limit * _MEGABYTE)
@@ -134,12 +141,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(text_routes.router)
     app.include_router(response_routes.router)
     app.include_router(run_routes.router)
+    app.include_router(tool_routes.router)
     app.include_router(file_routes.router)
     app.include_router(fine_tuning_routes.router)
     app.include_router(inspection.router)
     app.include_router(adapter_routes.router)
     openapi.describe(app)
     return app
+
+
+def open_tools(settings: Settings, database: sa.Engine) -> Registry:
+    """The operator's own tools and those of the database. Raises: ToolsError, if a tool can't be loaded."""
+    given = load_tools(settings.tools) if settings.tools else ()
+    registry = Registry(ToolStore(database), given, Secrets(settings.tool_secrets))
+    registry.load()
+    return registry
 
 
 def open_home(settings: Settings) -> Home | None:
@@ -150,11 +166,10 @@ def open_home(settings: Settings) -> Home | None:
         raise DatabaseError(f"the home folder {settings.home} can't be made: {error.strerror}") from error
 
 
-def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine, keys: KeyRing) -> Runs:
-    """The runs of the server's own tools. Raises: ToolsError, if a tool can't be loaded; DatabaseError."""
-    tools = load_tools(settings.tools) if settings.tools else ()
+def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine, keys: KeyRing, tools: Registry) -> Runs:
+    """The runs of the server's own tools. Raises: DatabaseError."""
     own = open_database(database_url(settings.runs)) if settings.runs else database
-    loop = Loop({tool.name: tool for tool in tools}, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout)
+    loop = Loop(tools, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout)
     ceiling = Caps(
         settings.run_steps, settings.run_calls, settings.run_seconds, settings.run_tokens, settings.run_bytes
     )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import grammars
 from grammars import CompiledGrammar, GrammarError, Report, Spacing
-from server import __version__
+from server import __version__, tools_command
 from server.dialect_command import dialect
 from server.settings import Settings
 
@@ -24,6 +24,7 @@ def _option(setting: str) -> Any:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(dialect)
+app.add_typer(tools_command.app, name="tools")
 
 
 def main() -> None:
@@ -94,6 +95,7 @@ def serve(
     worker: Annotated[bool | None, _option("worker")] = None,
     file_limit: Annotated[float | None, _option("file_limit")] = None,
     tools: Annotated[str | None, _option("tools")] = None,
+    tool_secrets: Annotated[Path | None, _option("tool_secrets")] = None,
     runs: Annotated[str | None, _option("runs")] = None,
     run_steps: Annotated[int | None, _option("run_steps")] = None,
     run_calls: Annotated[int | None, _option("run_calls")] = None,

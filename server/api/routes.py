@@ -14,6 +14,7 @@ from server.api.chat_request import read_chat_request
 from server.api.chat_stream import chat_stream
 from server.api.completion import start_completion
 from server.api.departure import ClientGoneError, no_answer, while_connected
+from server.api.gateway_metrics import gateway_metrics_text
 from server.api.job_metrics import job_metrics_text
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.run_chat import answer_with_tools
@@ -89,6 +90,7 @@ async def metrics(request: Request, services: TheServices, catalog: TheCatalog) 
     """Counters and histograms for Prometheus."""
     timings = {one.model_name: one.engine.timings for one in catalog.loaded if isinstance(one, Services)}
     page = metrics_text(services.engine, timings, request.app.state.durations) + run_metrics_text(runs_of(request))
+    page += gateway_metrics_text(request.app.state.tools.tally)
     workshop: Workshop | None = request.app.state.workshop
     if workshop is not None:
         page += job_metrics_text(await asyncio.to_thread(workshop.jobs.counts))

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from server.store.tools import SourceRow, ToolRow, ToolStore
@@ -40,6 +40,8 @@ Json = dict[str, Any]
 
 _KEPT = 8
 """Versions of a tool that runs under way may still use, and that are kept in memory."""
+_RESERVED = {"sources", "search"}
+"""What /v1/tools/… means something else by."""
 _LOOK_SECONDS = 2.0
 _RECHECK_SECONDS = 15.0
 """After a failed call a source is read again, but no more often than that."""
@@ -239,7 +241,8 @@ class Registry(Mapping[str, ToolDefinition]):
     ) -> Refreshed:
         entry = self._entries.get(row.name)
         known, versions = (list(entry.rows.values()), entry.operations) if entry else ([], {})
-        others = {name for one in self._entries.values() if one is not entry for name in one.rows} | self._given.keys()
+        others = {name for one in self._entries.values() if one is not entry for name in one.rows}
+        others |= self._given.keys() | _RESERVED
         update = plan_update(row.name, settings, known, versions, operations, omissions, others, time.time())
         await asyncio.to_thread(self._store.put, row, update.tools, update.definitions)
         await asyncio.to_thread(self.load)
@@ -329,12 +332,6 @@ class Registry(Mapping[str, ToolDefinition]):
         except (SourceError, DocumentError, TimeoutError) as error:
             logger.info("the source of %s can't be read again: %s", name, error)
         return None
-
-
-def refreshed_object(told: Refreshed) -> Json:
-    """As JSON."""
-    written = asdict(told)
-    return {**written, "omitted": dict(told.omitted)}
 
 
 def _is_due(entry: _Entry) -> bool:

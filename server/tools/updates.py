@@ -66,7 +66,7 @@ def plan_update(
     offered = {operation.key for operation in operations}
     for row in known:
         if row.key not in offered and row.dropped is None:
-            changed[row.name] = replace(row, dropped=now, held=None)
+            changed[row.name] = replace(row, dropped=now, held=None if row.live else row.held)
             dropped.append(row.name)
     omitted = {one.key: one.reason for one in omissions}
     told = Refreshed(tuple(added), tuple(grown), tuple(held), tuple(dropped), omitted)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
+import grammars
 from server.tools.definition import Effect
 from server.tools.openapi.arguments import Arguments, encodings_of, hidden_key, idempotency_key
 from server.tools.openapi.document import Document, DocumentError, Json
@@ -92,11 +93,16 @@ class _Reader:
         body = self._body(schemas, arguments)
         self._check_path(parameters)
         security, schemes = self._security()
+        schema = arguments.schema(schemas.definitions)
+        try:
+            grammars.compile_schema(schema, strict=False, closed=True, openapi=True)
+        except grammars.GrammarError as error:  # one such tool would be the end of every request that has it
+            raise DocumentError(f"no grammar can be made of its arguments: {error}") from error
         return Operation(
             key,
             self.method,
             self._server() + self.path,
-            arguments.schema(schemas.definitions),
+            schema,
             self._description(),
             parameters,
             body,
