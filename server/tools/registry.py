@@ -43,6 +43,8 @@ _KEPT = 8
 _RESERVED = {"sources", "search"}
 """What /v1/tools/… means something else by."""
 _LOOK_SECONDS = 2.0
+_RECHECK_LIMIT = 10.0
+"""Seconds that this may take."""
 _RECHECK_SECONDS = 15.0
 """After a failed call a source is read again, but no more often than that."""
 
@@ -319,7 +321,7 @@ class Registry(Mapping[str, ToolDefinition]):
         try:
             entry = self._entry_of(name)
             if time.monotonic() - entry.read_at > _RECHECK_SECONDS and entry.row.location:
-                await asyncio.wait_for(self.refresh(entry.row.name), _RECHECK_SECONDS)
+                await asyncio.wait_for(self.refresh(entry.row.name), _RECHECK_LIMIT)
             row = self.row(name)
             if row.dropped is not None:
                 return "The API's document does not have this operation any more."
