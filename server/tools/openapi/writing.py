@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -69,9 +69,12 @@ def _write(operation: Operation, arguments: Mapping[str, Any], key: str | None) 
     )
 
 
-def _url(operation: Operation, path: Json, query: list[str]) -> str:
+def _url(operation: Operation, path: Json, query: Sequence[str]) -> str:
     scheme, _, rest = operation.url.partition("://")
-    host, slash, template = rest.partition("/")
+    host, slash, whole = rest.partition("/")
+    # Not the specification, but documents have it: a path that goes on with a query, or a mark that tells it apart.
+    template, _, fixed = whole.partition("#")[0].partition("?")
+    query = [*([fixed] if fixed else []), *query]
     pieces = re.split(r"\{([^{}]*)\}", template)
     if missing := [name for name in pieces[1::2] if name not in path]:
         raise UnwritableError(f"{missing[0]} is missing: it stands in the path.")

@@ -29,8 +29,8 @@ def document(
         parameters.append({"name": extra, "in": "query", "required": True, "schema": {"type": "integer"}})
     done = {"200": {"description": "ok"}}
     weather = {"operationId": "get_weather", "summary": text, "parameters": parameters, "responses": done}
-    note = {"operationId": "delete_note", "responses": done,
-            "parameters": [{"name": "title", "in": "path", "required": True, "schema": {"type": "string"}}]}  # fmt: skip
+    title = {"name": "title", "in": "path", "required": True, "schema": {"type": "string"}}
+    note = {"operationId": "delete_note", "responses": done, "parameters": [title]}
     paths: Json = {"/weather": {"get": weather}, "/notes/{title}": {"delete": note}}
     for path in other.get("without", ()):
         del paths[path]

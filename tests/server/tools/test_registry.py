@@ -20,6 +20,7 @@ from tests.server.tools.hostile import any_server, ok, read, spec, written
 
 CONTEXT = CallContext("run_1", "key")
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+Q = {"name": "q", "in": "query", "schema": {"type": "string"}}
 PUBLIC = SourceSettings()
 
 
@@ -49,7 +50,7 @@ def things(**changes: Any) -> dict[str, Any]:
         "list_things": (
             "/things",
             "get",
-            read("list_things", {"name": "q", "in": "query", "schema": {"type": "string"}}),
+            read("list_things", Q),
         ),
         "delete_thing": ("/things/{id}", "delete", read("delete_thing", ID, summary="Delete a thing")),
     } | changes
@@ -91,9 +92,9 @@ async def test_what_can_not_be_added_is_refused_and_nothing_is_left_of_it(databa
     for server in ("http://169.254.169.254/latest", "http://localhost:8080", "http://10.0.0.7/", "http://[::1]/"):
         with pytest.raises(SourceError, match="internal hosts"):
             await found.add("evil", "", PUBLIC, written(spec(server)))
-    with pytest.raises(SourceError, match="must not|an address of this machine"):
+    with pytest.raises(SourceError, match="an address of this machine"):
         await found.add("evil", "http://127.0.0.1:1/openapi.json", PUBLIC)
-    with pytest.raises(SourceError, match="no http|can't be read"):
+    with pytest.raises(SourceError, match="can't be read"):
         await found.add("evil", "/no/such/file", PUBLIC)
     with pytest.raises(DocumentError):
         await found.add("evil", "", PUBLIC, b"{}")
@@ -186,7 +187,7 @@ async def test_another_server_or_effect_is_held_whatever_the_source_says(databas
         "shop",
         written(things(
             get_thing=("/things/{id}", "get", moved),
-            list_things=("/things", "post", read("list_things", {"name": "q", "in": "query", "schema": {"type": "string"}})),
+            list_things=("/things", "post", read("list_things", Q)),
         )),
     )  # fmt: skip
     assert set(told.held) == {"get_thing", "list_things"}
