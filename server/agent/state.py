@@ -24,7 +24,7 @@ from server.agent.events import (
 )
 from server.agent.ledger import Entry, Ledger
 from server.agent.provenance import Voices
-from server.agent.wording import with_calls
+from server.agent.wording import size_of, with_calls
 from server.chat.messages import Message, ToolCall
 from server.tools.definition import ToolDefinition
 
@@ -258,6 +258,7 @@ class RunState:
         else:
             self.voices.hear_result(0, event.text)
             self.tainted_by.append(0)
+            self.spent.bytes += size_of(event.text)
         self._settle(event.call, event.text)
 
     def _settle(self, id_: str, text: str) -> None:

@@ -45,6 +45,23 @@ def with_calls(text: str, calls: Sequence[str]) -> str:
     return visible(json.dumps(envelope, ensure_ascii=False))
 
 
+def shortened(text: str, limit: int) -> str:
+    """A result's text in about `limit` bytes: its data's head and tail, or those of a text that is no envelope."""
+    try:
+        envelope = json.loads(text)
+    except (ValueError, RecursionError):
+        envelope = None
+    if not isinstance(envelope, dict) or "data" not in envelope:
+        shown, _ = trim(text, limit)
+        return str(shown)
+    envelope.pop("calls so far", None)
+    before = size_of(envelope["data"])
+    envelope["data"], left_out = trim(envelope["data"], max(0, limit - (len(text.encode()) - before)))
+    if left_out:
+        envelope["trimmed"] = "the middle is left out, for want of room"
+    return visible(json.dumps(envelope, ensure_ascii=False))
+
+
 def trim(data: Any, limit: int) -> tuple[Any, int]:
     """The data if it fits, else head and tail of its text, and the number of bytes that were left out."""
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, default=str)

@@ -4,6 +4,7 @@ All tools stay in the prompt, so that its beginning, and the KV of it, is the sa
 those that may be called now.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from server.api.chat_request import read_chat_request
 from server.api.completion import Answer, start_completion
 from server.api.errors import translate
 from server.api.run_choice import choice_of
+from server.api.run_prompt import fit
 from server.api.services import Services
 from server.api.wire import ChatCompletionRequest
 from server.chat.messages import Message, Tool
@@ -31,6 +33,8 @@ class _Turn:
     """What makes a turn of a run out of the request that began it."""
 
     messages: tuple[Message, ...]
+    first: int
+    """Where the run's own messages begin."""
     tools: tuple[Tool, ...]
     choice: ToolChoice
     max_tokens: int
@@ -61,7 +65,7 @@ class EngineSpeaker:
         is_first = len(messages) == len(started.messages)
         try:
             choice = choice_of(body).of_turn(names, is_first=is_first)
-            answer = await self._answer(body, _Turn(messages, tools, choice, max_tokens), hear)
+            answer = await self._answer(body, _Turn(messages, len(started.messages), tools, choice, max_tokens), hear)
         except (QueueFullError, EngineStoppedError, ShuttingDownError) as error:
             raise UnavailableError(str(error)) from error
         except Exception as error:
@@ -82,6 +86,7 @@ class EngineSpeaker:
         async with self._catalog.lend(body.model, Services) as services:
             plain = body.model_copy(update={"tools": None, "tool_choice": None})
             chat = turn.fill(read_chat_request(plain, services.engine.model.sampling_defaults))
+            chat = await asyncio.to_thread(_fitting, services, chat, turn.first)
             completion = await start_completion(
                 services, chat, 1, model=body.model, adapter=services.adapter_of(body.model)
             )
@@ -95,6 +100,18 @@ class EngineSpeaker:
             await completion.cancel()
         answer.calls = [call for call in answer.calls if call.is_whole]
         return answer
+
+
+def _fitting(services: Services, chat: ChatRequest, first: int) -> ChatRequest:
+    """With results shortened until there is room to answer: a quarter of the context, or what was asked for."""
+    context = services.engine.context_length
+    room = context - min(chat.max_tokens or context, context // 4)
+
+    def count(messages: tuple[Message, ...]) -> int:
+        prompt = services.conversations.prompt(replace(chat, messages=messages))
+        return len(services.engine.tokenize(*prompt.pieces))
+
+    return replace(chat, messages=fit(chat.messages, first, room, count))
 
 
 def _call_of(delta: Delta, answer: Answer) -> str:

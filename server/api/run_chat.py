@@ -34,7 +34,7 @@ async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs:
     owner = owner_of(request)
     options = body.trammel
     if options is not None and options.run is not None:
-        run = await found(runs, options.run, owner)
+        run = await found(runs, options.run, owner, "trammel.run")
         after = run.state.length - 1
         await _go_on(body, runs, run)
     else:
@@ -44,7 +44,7 @@ async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs:
         chunks = with_keep_alive(_chunks(body, runs, run, after))
         return StreamingResponse(chunks, media_type="text/event-stream", headers={"cache-control": "no-store"})
     await run.until_rest()
-    return JSONResponse(await _completion(body, runs, run))
+    return JSONResponse(await _completion(runs, run))
 
 
 async def _go_on(body: ChatCompletionRequest, runs: Runs, run: Run) -> None:
@@ -54,7 +54,7 @@ async def _go_on(body: ChatCompletionRequest, runs: Runs, run: Run) -> None:
     for message in reversed(body.messages):
         if message.role == "tool" and message.tool_call_id:
             results[message.tool_call_id] = message.text or ""
-        elif message.role == "user" and question is not None and not results:
+        elif message.role == "user" and question is not None and not results and not _was_said(body, run):
             results[question.call.id] = message.text or ""
         else:
             break
@@ -65,7 +65,13 @@ async def _go_on(body: ChatCompletionRequest, runs: Runs, run: Run) -> None:
             await runs.receive(run, results)
 
 
-async def _completion(body: ChatCompletionRequest, runs: Runs, run: Run) -> Json:
+def _was_said(body: ChatCompletionRequest, run: Run) -> bool:
+    """The run began with this very conversation: its last word is no answer to what was asked later."""
+    begun = run.state.started.messages
+    return len(body.messages) <= len(begun) and body.messages[-1].text == begun[-1].content
+
+
+async def _completion(runs: Runs, run: Run) -> Json:
     created = await created_at(runs, run)
     _raise_failure(run)
     message, reason = chat_message(run.state)
@@ -73,7 +79,7 @@ async def _completion(body: ChatCompletionRequest, runs: Runs, run: Run) -> Json
         "id": f"chatcmpl-{run.id.removeprefix('run_')[:24]}",
         "object": "chat.completion",
         "created": int(created),
-        "model": body.model,
+        "model": run.state.model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
         "usage": tokens_of(await asyncio.to_thread(_spoken, runs, run)),
         "service_tier": "default",
@@ -121,7 +127,7 @@ async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, after: int)
         "id": f"chatcmpl-{run.id.removeprefix('run_')[:24]}",
         "object": "chat.completion.chunk",
         "created": int(time.time()),
-        "model": body.model,
+        "model": run.state.model,
     }
 
     def chunk(delta: Json, reason: str | None = None, **fields: Any) -> str:

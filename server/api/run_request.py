@@ -77,13 +77,12 @@ def caps_of(options: TrammelOptions, ceiling: Caps | None) -> Caps:
 
 
 def _chosen(tools: Mapping[str, ToolDefinition], options: TrammelOptions) -> tuple[ToolDefinition, ...]:
-    if options.tools is None:
-        return tuple(tools.values())
-    unknown = [name for name in options.tools if name not in tools]
-    if unknown:
-        names = ", ".join(sorted(tools)) or "none; start the server with --tools"
-        raise invalid(f"The server has no tool '{unknown[0]}'. It has: {names}.", "trammel.tools")
-    return tuple(tools[name] for name in options.tools)
+    for field in ("tools", "forbid", "approve"):
+        unknown = [name for name in getattr(options, field) or () if name not in tools]
+        if unknown:
+            names = ", ".join(sorted(tools)) or "none; start the server with --tools"
+            raise invalid(f"The server has no tool '{unknown[0]}'. It has: {names}.", f"trammel.{field}")
+    return tuple(tools.values()) if options.tools is None else tuple(tools[name] for name in options.tools)
 
 
 def _check_names(chat: ChatRequest, chosen: tuple[ToolDefinition, ...]) -> None:

@@ -85,7 +85,7 @@ async def list_runs(
     """The newest first, without their steps."""
     before = None
     if after is not None and (before := await asyncio.to_thread(runs.store.get, after, owner)) is None:
-        raise _not_found(after)
+        raise _not_found(after, "after")
     rows = await asyncio.to_thread(runs.store.latest, owner, limit=limit + 1, before=before)
     data = [
         {"id": row.id, "object": "run", "created_at": int(row.created), "status": row.status} for row in rows[:limit]
@@ -160,11 +160,11 @@ async def receive_results(run_id: str, body: Results, runs: TheRuns, owner: TheO
     return await _shown(runs, run)
 
 
-async def found(runs: Runs, run_id: str, owner: str) -> Run:
-    """Raises: ApiError, 404."""
+async def found(runs: Runs, run_id: str, owner: str, param: str = "run_id") -> Run:
+    """`param`: where the request names it. Raises: ApiError, 404."""
     run = await runs.find(run_id, owner)
     if run is None:
-        raise _not_found(run_id)
+        raise _not_found(run_id, param)
     return run
 
 
@@ -221,5 +221,5 @@ async def _shown(runs: Runs, run: Run) -> dict[str, Any]:
     return run_object(run, await created_at(runs, run))
 
 
-def _not_found(run_id: str) -> ApiError:
-    return ApiError(404, f"There is no run '{run_id}'.", param="run_id", code="run_not_found")
+def _not_found(run_id: str, param: str) -> ApiError:
+    return ApiError(404, f"There is no run '{run_id}'.", param=param, code="run_not_found")

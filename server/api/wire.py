@@ -151,7 +151,9 @@ ResponseFormatIn = Annotated[
 
 
 class TrammelOptions(Wire):
-    """Ours alone."""
+    """Ours alone. A field that is not known is refused: it may have been meant to forbid something."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     constrain: bool = True
     """False: decode without the grammar of tools and response format."""

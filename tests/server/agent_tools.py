@@ -24,6 +24,12 @@ def get_weather(city: Short) -> str:
     return "clear"
 
 
+@tool(effect="read", trust="untrusted")
+def read_book() -> str:
+    """Read the book"""
+    return "word " * 200_000
+
+
 @tool(effect="write", trust="trusted")
 def add_note(title: Short) -> str:
     """Add a note"""

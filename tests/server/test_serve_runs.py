@@ -198,6 +198,36 @@ def test_the_clients_own_tools_are_handed_over_and_the_run_goes_on(url: str) -> 
     assert second["trammel"]["status"] != "running"
 
 
+def test_a_question_is_answered_by_the_next_message_and_not_by_an_old_one(url: str) -> None:
+    asks = {"type": "function", "function": {"name": "ask_user"}}
+    options = {"ask_user": True, "max_steps": 2}
+    first = ask(url, ["get_weather"], tool_choice=asks, max_tokens=100, trammel=options).json()
+    run = first["trammel"]
+    assert (run["status"], first["choices"][0]["finish_reason"]) == ("waiting_for_user", "stop")
+    assert first["choices"][0]["message"]["content"] == run["question"]["question"]
+    body = {"model": "another", "messages": PARIS, "trammel": {"run": run["id"]}}
+    early = httpx.post(f"{url}/v1/chat/completions", json=body)
+    assert (early.status_code, early.json()["error"]["param"]) == (400, "messages")
+    body["messages"] = [*PARIS, first["choices"][0]["message"], {"role": "user", "content": "In celsius."}]
+    second = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60).json()
+    assert second["trammel"]["steps"][0]["result"] == "In celsius."
+    assert second["model"] == "trammel-tiny", "a run goes on with the model it began with"
+
+
+def test_results_too_long_for_the_model_are_shortened_and_the_run_goes_on(url: str) -> None:
+    book = ask(url, ["read_book"]).json()["trammel"]
+    assert book["status"] in ("completed", "incomplete")
+    assert "bytes left out" in book["steps"][0]["result"]
+    assert book["usage"]["steps"] > 1
+    run = ask(url, [], "runs", tools=[LOOK], trammel={"max_steps": 2}).json()["id"]
+    (call,) = until(url, run, "waiting_for_client")["client_calls"]
+    results = {"results": [{"call_id": call["id"], "content": "blue " * 50_000}]}
+    httpx.post(f"{url}/v1/runs/{run}/results", json=results)
+    ended = until(url, run, "completed", "incomplete", "failed", "waiting_for_client")
+    assert ended["error"] is None
+    assert ended["usage"]["bytes"] == 250_000
+
+
 def test_a_run_that_waits_can_be_cancelled_and_then_refuses(url: str) -> None:
     run = ask(url, ["delete_note"]).json()["trammel"]
     assert httpx.post(f"{url}/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
@@ -219,6 +249,9 @@ def test_a_run_that_has_ended_can_be_forgotten(url: str) -> None:
     ("fields", "param"),
     [
         ({"trammel": {"tools": ["nope"]}}, "trammel.tools"),
+        ({"trammel": {"forbid": ["nope"]}}, "trammel.forbid"),
+        ({"trammel": {"approve": ["nope"]}}, "trammel.approve"),
+        ({"trammel": {"forbids": ["get_weather"]}}, "trammel.forbids"),
         ({"n": 2}, "n"),
         ({"trammel": {"max_steps": 0}}, "trammel.max_steps"),
         ({"trammel": {"max_steps": 101}}, "trammel.max_steps"),
