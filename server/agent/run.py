@@ -1,11 +1,12 @@
 """One run in memory: its state, and the only way to change it, which is to store an event first."""
 
 import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from server.agent.events import Event, write_event
-from server.agent.speaker import Piece
+from server.agent.speaker import Listener, Piece
 from server.agent.state import RunState
 from server.tools.definition import ToolDefinition
 
@@ -42,8 +43,11 @@ class Run:
         """Hold it from looking at the state to recording what follows from it, if somebody else may record too."""
         self.changed = asyncio.Condition()
         """Told of every event and every piece of a turn, and when the run comes to rest."""
-        self.pieces: list[Piece] = []
-        """Of the turn under way; each turn, and each attempt at one, has a list of its own."""
+        self._said: list[Piece] = []
+        """Of the turn under way."""
+        self._attempt = 0
+        """At that turn, counted over all turns."""
+        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self.is_resting = False
         self.has_place = False
         """It counts among what its owner has under way."""
@@ -68,11 +72,22 @@ class Run:
 
     def silence(self) -> None:
         """Nothing of the next turn has been said yet."""
-        self.pieces = []
+        self._said = []
+        self._attempt += 1
+
+    def listen(self) -> Listener:
+        """Hears everything from the beginning of the turn under way, for as long as somebody holds it."""
+        listener = Listener()
+        for piece in self._said:
+            listener.hear(self.state.length, self._attempt, piece)
+        self._listeners.add(listener)
+        return listener
 
     async def hear(self, piece: Piece) -> None:
         """Pass on a piece of the turn under way to those who listen."""
-        self.pieces.append(piece)
+        self._said.append(piece)
+        for listener in self._listeners:
+            listener.hear(self.state.length, self._attempt, piece)
         async with self.changed:
             self.changed.notify_all()
 
@@ -92,13 +107,12 @@ class Run:
         async with self.changed:
             await self.changed.wait_for(lambda: self.state.length > length)
 
-    async def until_changed(self, length: int, *, to_rest: bool) -> None:
-        """Wait until the run has more events than that, or there is more of the turn than now, or it rests or ends."""
-        pieces, heard = self.pieces, len(self.pieces)
+    async def until_changed(self, length: int, listener: Listener, *, to_rest: bool) -> None:
+        """Wait until the run has more events than that, or more of the next turn was heard, or it rests or ends."""
 
         def is_changed() -> bool:
             is_over = self.state.ended is not None or (to_rest and self.is_resting)
-            return is_over or self.state.length > length or self.pieces is not pieces or len(pieces) > heard
+            return is_over or self.state.length > length or listener.has_heard(length)
 
         async with self.changed:
             await self.changed.wait_for(is_changed)

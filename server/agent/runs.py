@@ -14,7 +14,7 @@ from server.agent.caps import Caps
 from server.agent.events import Decided, Ended, Event, Received, Started, read_event, write_event
 from server.agent.loop import Loop, denial
 from server.agent.run import OverError, Run
-from server.agent.speaker import Piece, UnavailableError
+from server.agent.speaker import Listener, Piece, UnavailableError
 from server.agent.state import RunState
 from server.agent.tally import Tally
 from server.agent.tracing import agent_span, describe_end
@@ -147,28 +147,32 @@ class Runs:
         self._live.pop(run.id, None)
         await asyncio.to_thread(self.store.delete, run.id)
 
-    async def watch(
+    def watch(
         self, run: Run, after: int = -1, *, to_rest: bool = False
     ) -> AsyncIterator[tuple[int, float, Event] | Piece]:
         """Events behind number `after`, and then those that come, with the pieces of a turn while it is spoken.
 
-        Until the run has ended; with `to_rest`, only until it waits for somebody.
+        Until the run has ended; with `to_rest`, only until it waits for somebody. No piece is missed from the call on.
         """
+        return self._watch(run, run.listen(), after, to_rest=to_rest)
+
+    async def _watch(
+        self, run: Run, listener: Listener, after: int, *, to_rest: bool
+    ) -> AsyncIterator[tuple[int, float, Event] | Piece]:
         while True:
             for number, at, body in await asyncio.to_thread(self.store.events, run.id, after):
+                for piece in listener.told(number):
+                    yield piece
                 yield number, at, read_event(body)
                 after = number
-            turn, heard = run.pieces, 0
             while after >= run.state.length - 1:
-                if not heard:
-                    turn = run.pieces  # of a turn that broke off and is spoken anew, only the first attempt is told
-                if heard < len(turn) and turn is run.pieces and after == run.state.length - 1:
-                    yield turn[heard]
-                    heard += 1
-                elif run.state.ended is not None or (to_rest and run.is_resting):
+                for piece in listener.told(after + 1):
+                    yield piece
+                if after < run.state.length - 1:
+                    break
+                if run.state.ended is not None or (to_rest and run.is_resting):
                     return
-                else:
-                    await run.until_changed(after + 1, to_rest=to_rest)
+                await run.until_changed(after + 1, listener, to_rest=to_rest)
 
     async def close(self) -> None:
         """Stop driving; runs stay as they are stored, and go on when the server is started again."""

@@ -1,5 +1,6 @@
 """Who speaks in a run: the model behind an engine, or a script in a test. Who listens hears it piece by piece."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -23,6 +24,34 @@ class Piece:
 
 
 Hear = Callable[[Piece], Awaitable[None]]
+
+
+class Listener:
+    """Keeps what is said for one who listens at their own pace, turn by turn.
+
+    A turn that broke off and is spoken anew is told once: as far as the first attempt came.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[int, int, Piece]] = deque()
+        self._turn = self._attempt = -1
+
+    def hear(self, turn: int, attempt: int, piece: Piece) -> None:
+        """`turn`: the number of the event that the turn will be."""
+        self._pieces.append((turn, attempt, piece))
+
+    def has_heard(self, turn: int) -> bool:
+        """Whether there may be something of a turn that was not told yet."""
+        return bool(self._pieces) and self._pieces[-1][0] >= turn
+
+    def told(self, turn: int) -> Iterator[Piece]:
+        """What was said of a turn until now and not told yet; what was said before is dropped."""
+        while self._pieces and self._pieces[0][0] <= turn:
+            number, attempt, piece = self._pieces.popleft()
+            if number == turn != self._turn:
+                self._turn, self._attempt = turn, attempt
+            if (number, attempt) == (self._turn, self._attempt):
+                yield piece
 
 
 class Speaker(Protocol):

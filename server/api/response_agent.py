@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
-from server.agent.events import Spoke
+from server.agent.events import Event, Spoke
 from server.agent.run import Run
 from server.agent.runs import Runs
 from server.agent.speaker import Piece, with_whole_turns
@@ -40,6 +40,7 @@ from server.api.wire import ChatCompletionRequest, TrammelOptions
 from server.engine.types import Usage
 from server.store.responses import ResponseStore, StoredResponse
 
+Step = tuple[int, float, Event] | Piece
 _DECISION = "mcp_approval_response"
 
 
@@ -62,16 +63,16 @@ async def answer_with_server_tools(
     """
     earlier, new = await asyncio.to_thread(gather_items, body, store, owner)
     source = _Source(body, runs, catalog, store, owner)
-    run = await _waiting_run(source, new)
-    after = -1
+    async with catalog.lend(body.model, Services) as services:
+        run = await _waiting_run(source, new)
     if run is None:
         run = await _start(source, [*earlier, *new])
+        told = runs.watch(run, to_rest=True)
     else:
-        after = run.state.length - 1
+        told = runs.watch(run, run.state.length - 1, to_rest=True)
         await _go_on(runs, run, new)
     has_begun()
-    async with catalog.lend(body.model, Services) as services:
-        response = AgentResponse(source, services, run, after, tuple(new))
+    response = AgentResponse(source, services, run, told, tuple(new))
     if all(item["type"] != "mcp_list_tools" for item in (*earlier, *new)) and body.server_tools is not None:
         response.lists = list_item(runs.loop.tools, run.state.started.tools)
     if body.stream:
@@ -95,13 +96,16 @@ class AgentResponse:
 
     choices = 1
 
-    def __init__(self, source: _Source, services: Services, run: Run, after: int, new: tuple[Json, ...]) -> None:
+    def __init__(
+        self, source: _Source, services: Services, run: Run, told: AsyncIterator[Step], new: tuple[Json, ...]
+    ) -> None:
+        """`told`: the run from here on."""
         self.services = services
         self.lists: Json | None = None
         """The item that lists the tools; None if the conversation has one."""
         self._source = source
         self._run = run
-        self._after = after
+        self._told = told
         self._new = new
         defaults = services.engine.model.sampling_defaults
         body = response_object(source.body, new_response_id(), int(time.time()), defaults)
@@ -118,7 +122,7 @@ class AgentResponse:
             kinds = ({"type": f"response.mcp_list_tools.{what}"} for what in ("in_progress", "completed"))
             for told in progress.whole(self.lists, *kinds, begun=self.lists | {"tools": []}):
                 yield told
-        async for step in with_whole_turns(runs.watch(self._run, self._after, to_rest=True)):
+        async for step in with_whole_turns(self._told):
             spoken += [step[2]] if not isinstance(step, Piece) and isinstance(step[2], Spoke) else []
             for told in teller.tell(step):
                 yield told

@@ -27,6 +27,7 @@ from server.api.wire import ChatCompletionRequest
 from server.chat.parser import ContentDelta, ReasoningDelta
 
 Json = dict[str, Any]
+Step = tuple[int, float, Event] | Piece
 
 
 async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs: Runs, catalog: Catalog) -> Response:
@@ -35,13 +36,14 @@ async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs:
     options = body.trammel
     if options is not None and options.run is not None:
         run = await found(runs, options.run, owner, "trammel.run")
-        after = run.state.length - 1
+        told = runs.watch(run, run.state.length - 1, to_rest=True)
         await _go_on(body, runs, run)
     else:
-        run, after = await runs.start(await read_run_request(body, runs, catalog, owner), owner), -1
+        run = await runs.start(await read_run_request(body, runs, catalog, owner), owner)
+        told = runs.watch(run, to_rest=True)
     hand_over_place(request)
     if body.stream:
-        chunks = with_keep_alive(_chunks(body, runs, run, after))
+        chunks = with_keep_alive(_chunks(body, runs, run, told))
         return StreamingResponse(chunks, media_type="text/event-stream", headers={"cache-control": "no-store"})
     await run.until_rest()
     return JSONResponse(await _completion(runs, run))
@@ -118,7 +120,7 @@ class Gap:
         self.is_due = self.is_due or (isinstance(event, Spoke) and self.has_text)
 
 
-async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, after: int) -> AsyncIterator[str]:
+async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, told: AsyncIterator[Step]) -> AsyncIterator[str]:
     """What the model says as it says it, and a chunk for each step, with the step under `trammel`.
 
     Texts of several turns are one message's content: a blank line is between them.
@@ -136,17 +138,17 @@ async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, after: int)
 
     yield chunk({"role": "assistant", "content": "", "refusal": None}, trammel={"run": run.id})
     gap = Gap()
-    async for told in with_whole_turns(runs.watch(run, after, to_rest=True)):
-        if not isinstance(told, Piece):
-            gap.see(told[2])
-            question = _question(run, told[2])
+    async for one in with_whole_turns(told):
+        if not isinstance(one, Piece):
+            gap.see(one[2])
+            question = _question(run, one[2])
             said = {"content": gap.before(question)} if question else {}
-            yield chunk(said, trammel=event_object(*told))
-        elif isinstance(told.delta, ContentDelta):
-            yield chunk({"content": gap.before(told.delta.text)})
-        elif isinstance(told.delta, ReasoningDelta):
-            yield chunk({"reasoning_content": told.delta.text})
-        elif (delta := delta_object(told)) is not None:
+            yield chunk(said, trammel=event_object(*one))
+        elif isinstance(one.delta, ContentDelta):
+            yield chunk({"content": gap.before(one.delta.text)})
+        elif isinstance(one.delta, ReasoningDelta):
+            yield chunk({"reasoning_content": one.delta.text})
+        elif (delta := delta_object(one)) is not None:
             yield chunk({}, trammel=delta)
     message, reason = chat_message(run.state)
     if run.state.ended is not None and run.state.ended.status == "failed":

@@ -1,14 +1,13 @@
 """A turn is heard while it is spoken, and whoever comes late or again hears no less and nothing twice."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from server.agent.events import Call, Spoke
 from server.agent.loop import Loop
-from server.agent.run import Run
-from server.agent.runs import Runs
 from server.agent.speaker import Hear, Piece, UnavailableError, unheard, with_whole_turns
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta, ReasoningDelta
 from tests.server.agent.script import defined, runs_of, started
@@ -20,44 +19,53 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.delta.text for piece in pieces if isinstance(piece.delta, ContentDelta))
 
 
-async def heard(runs: Runs, run: Run, after: int = -1, *, to_rest: bool = False) -> list[Any]:
+async def heard(told: AsyncIterator[Any]) -> list[Any]:
     """Kinds of events, and pieces."""
-    told = runs.watch(run, after, to_rest=to_rest)
     return [one if isinstance(one, Piece) else one[2].kind async for one in told]
 
 
-async def test_pieces_come_before_the_turn_they_belong_to() -> None:
+async def test_every_piece_is_heard_and_comes_before_its_turn() -> None:
     runs, _ = runs_of([("get", {"x": "y"}), "It is clear."], defined("get"))
     run = await runs.start(started(runs))
-    told = await heard(runs, run)
-    first, second = (told.index("spoke"), len(told) - 1 - told[::-1].index("spoke"))
+    told = await heard(runs.watch(run))
+    first, second = (n for n, one in enumerate(told) if one == "spoke")
     assert [type(piece.delta) for piece in told[1:first]] == [CallStart, CallDelta, CallDelta, CallEnd]
     assert len({piece.call for piece in told[1:first]}) == 1
-    pieces = [one for one in told[:second] if isinstance(one, Piece)]
-    assert text_of(pieces) == "It is clear."
+    assert [piece.delta for piece in told[second - 2 : second]] == [ContentDelta("I"), ContentDelta("t is clear.")]
     assert told[-1] == "ended"
 
 
 async def test_several_listeners_hear_the_same() -> None:
     runs, _ = runs_of(["a b c", "done"], defined("get"))
     run = await runs.start(started(runs))
-    one, other = await asyncio.gather(heard(runs, run), heard(runs, run))
+    one, other = await asyncio.gather(heard(runs.watch(run)), heard(runs.watch(run)))
     assert one == other
+
+
+async def test_a_slow_listener_hears_all_that_was_said_meanwhile() -> None:
+    runs, _ = runs_of([("get", {"x": "y"}), "It is clear."], defined("get"))
+    run = await runs.start(started(runs))
+    told = runs.watch(run)
+    await run.until_rest()
+    assert run.state.ended
+    everything = await heard(told)
+    assert len([one for one in everything if isinstance(one, Piece)]) == 6
+    assert everything[1:6][-1] == "spoke"
 
 
 async def test_what_was_spoken_before_is_told_whole() -> None:
     runs, _ = runs_of(["It is clear."], defined("get"))
     run = await runs.start(started(runs))
     await run.until_rest()
-    assert await heard(runs, run) == ["started", "spoke", "ended"]
-    told = [one async for one in with_whole_turns(runs.watch(run))]
+    assert not [one async for one in runs.watch(run) if isinstance(one, Piece)]
+    told = await heard(with_whole_turns(runs.watch(run)))
     assert text_of([one for one in told if isinstance(one, Piece)]) == "It is clear."
 
 
 async def test_a_listener_to_the_rest_leaves_where_the_run_waits() -> None:
     runs, _ = runs_of([("rm", {})], defined("rm", effect="destructive"))
     run = await runs.start(started(runs))
-    told = await heard(runs, run, to_rest=True)
+    told = await heard(runs.watch(run, to_rest=True))
     assert [one for one in told if isinstance(one, str)] == ["started", "spoke", "judged"]
     await runs.cancel(run)
 
@@ -83,8 +91,8 @@ async def test_an_attempt_that_broke_off_is_not_told_twice(monkeypatch: pytest.M
     runs, _ = runs_of([], defined("get"))
     runs.loop = Loop({}, Stammerer())
     run = await runs.start(started(runs))
-    told = [one async for one in with_whole_turns(runs.watch(run))]
-    assert text_of([one for one in told if isinstance(one, Piece)]) == "Hello."
+    told = await heard(with_whole_turns(runs.watch(run)))
+    assert text_of([one for one in told if isinstance(one, Piece)]) == "Hello.", "the first half is not told twice"
     assert run.status == "completed"
 
 
