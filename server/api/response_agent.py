@@ -44,9 +44,10 @@ Step = tuple[int, float, Event] | Piece
 _DECISION = "mcp_approval_response"
 
 
-def decides(body: ResponseRequest) -> bool:
-    """Whether the input answers a request for approval, which is a run's matter even if no tools are named again."""
-    return isinstance(body.input, list) and any(item.get("type") == _DECISION for item in body.input)
+async def concerns_a_run(body: ResponseRequest, runs: Runs, store: ResponseStore, owner: str) -> bool:
+    """Whether the server's tools are wanted, or a run waits for what this request brings, tools named again or not."""
+    decides = isinstance(body.input, list) and any(item.get("type") == _DECISION for item in body.input)
+    return body.server_tools is not None or decides or await _left_by_previous(body, runs, store, owner) is not None
 
 
 async def answer_with_server_tools(
@@ -224,12 +225,16 @@ async def _waiting_run(source: _Source, new: list[Json]) -> Run | None:
             if parts is None:
                 raise invalid("There is no such request for approval.", f"input[{index}].approval_request_id")
             return await found(source.runs, parts[0], source.owner)
-    previous = source.body.previous_response_id
-    stored = await asyncio.to_thread(source.store.get, previous, source.owner) if previous else None
+    return await _left_by_previous(source.body, source.runs, source.store, source.owner)
+
+
+async def _left_by_previous(body: ResponseRequest, runs: Runs, store: ResponseStore, owner: str) -> Run | None:
+    previous = body.previous_response_id
+    stored = await asyncio.to_thread(store.get, previous, owner) if previous else None
     identifier = stored.body.get("trammel", {}).get("run") if stored is not None else None
     if identifier is None:
         return None
-    run = await source.runs.find(identifier, source.owner)
+    run = await runs.find(identifier, owner)
     return run if run is not None and run.status in ("waiting_for_client", "waiting_for_user") else None
 
 
@@ -246,6 +251,9 @@ async def _go_on(runs: Runs, run: Run, new: list[Json]) -> None:
                 results[item["call_id"]] = output if isinstance(output, str) else "".join(p["text"] for p in output)
             case "message" if item["role"] == "user" and run.state.question is not None:
                 results[run.state.question.call.id] = "".join(str(part.get("text", "")) for part in item["content"])
+    if not decisions and not results:
+        waiting = ", ".join(call.id for call in run.state.handed_over)
+        raise invalid(f"No tool output found for function call {waiting}." if waiting else "No answer found.", "input")
     with refusals():
         for approval, approved in decisions.items():
             await runs.decide(run, approval, approved=approved)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from server.agent.runs import Runs
 from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.errors import ApiError, invalid
-from server.api.response_agent import answer_with_server_tools, decides
+from server.api.response_agent import answer_with_server_tools, concerns_a_run
 from server.api.response_request import as_chat_completion, as_response_error
 from server.api.response_run import ResponseRun, ResponseWriter, gather_items, listed
 from server.api.response_wire import ResponseRequest
@@ -46,9 +47,10 @@ async def create_response(
     body: ResponseRequest, request: Request, catalog: TheCatalog, store: TheStore, owner: TheOwner
 ) -> Response:
     """Answer a conversation's items: with a message, or with calls of the given functions."""
-    if body.server_tools is not None or decides(body):
+    runs: Runs = request.app.state.runs
+    if await concerns_a_run(body, runs, store, owner):
         handing_over = partial(hand_over_place, request)
-        return await answer_with_server_tools(body, request.app.state.runs, catalog, store, owner, handing_over)
+        return await answer_with_server_tools(body, runs, catalog, store, owner, handing_over)
     async with catalog.lend(body.model, Services) as services:
         run = await ResponseRun.start(services, body, store, owner)
     headers = widened_header(run.widened)

@@ -215,6 +215,13 @@ class ResponseRequest(SamplingFields):
                 raise ValueError(f"this server has no tool of the type {kind!r}; it calls functions that you run")
         return tools
 
+    @field_validator("tools")
+    @classmethod
+    def _server_tools_once(cls, tools: list[ResponseTool] | None) -> list[ResponseTool] | None:
+        if sum(isinstance(tool, ServerToolsIn) for tool in tools or ()) > 1:
+            raise ValueError("the server's own tools stand in one entry: name them all in its 'allowed_tools'")
+        return tools
+
     @property
     def server_tools(self) -> ServerToolsIn | None:
         """The server's own, if they are wanted."""
