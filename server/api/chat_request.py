@@ -204,4 +204,7 @@ def _response_format(body: ChatCompletionRequest) -> ResponseFormat:
         schema = wanted.json_schema.schema_
         _check_schema(schema, "response_format.json_schema.schema")
         return ResponseFormat("json_schema", schema, bool(wanted.json_schema.strict))
+    if wanted.schema_ is not None:
+        _check_schema(wanted.schema_, "response_format.schema")
+        return ResponseFormat("json_schema", wanted.schema_, field="response_format.schema")
     return ResponseFormat(wanted.type)

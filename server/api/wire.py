@@ -121,7 +121,17 @@ class JsonSchemaIn(Wire):
 
 
 class PlainFormat(Wire):
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+
     type: Literal["text", "json_object"]
+    schema_: dict[str, Any] | bool | None = Field(default=None, alias="schema")
+    """Ours: what a `json_object` is held to, as at llama-server and others; read as without `strict`."""
+
+    @model_validator(mode="after")
+    def _describes_json(self) -> Self:
+        if self.schema_ is not None and self.type == "text":
+            raise ValueError("a text has no schema; use json_object or json_schema")
+        return self
 
 
 class SchemaFormat(Wire):
