@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from server.agent.events import Call, Spoke, Started
 from server.agent.speaker import Hear, Piece, UnavailableError
+from server.api.adapter_fields import chosen_adapter
 from server.api.catalog import Catalog
 from server.api.chat_request import read_chat_request
 from server.api.completion import Answer, start_completion
@@ -88,7 +89,7 @@ class EngineSpeaker:
             chat = turn.fill(read_chat_request(plain, services.engine.model.sampling_defaults))
             chat = await asyncio.to_thread(_fitting, services, chat, turn.first)
             completion = await start_completion(
-                services, chat, 1, model=body.model, adapter=services.adapter_of(body.model)
+                services, chat, 1, model=body.model, adapter=chosen_adapter(services, body.model, body.lora)
             )
         answer = Answer()
         try:

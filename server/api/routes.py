@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from server.api.adapter_fields import chosen_adapter
 from server.api.admission import Admission, admission_of
 from server.api.catalog import Catalog, catalog_of
 from server.api.chat_objects import completion_object
@@ -43,7 +44,7 @@ async def create_chat_completion(
     if body.timeout is None and x_request_timeout is not None:
         body = body.model_copy(update={"timeout": x_request_timeout})
     async with catalog.lend(body.model, Services) as services:
-        adapter = services.adapter_of(body.model)
+        adapter = chosen_adapter(services, body.model, body.lora)
         chat = await asyncio.to_thread(read_chat_request, body, services.engine.model.sampling_defaults)
         completion = await start_completion(
             services, chat, body.n or 1, model=body.model, adapter=adapter, streams=bool(body.stream)

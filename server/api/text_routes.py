@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
+from server.api.adapter_fields import chosen_adapter
 from server.api.catalog import Catalog, catalog_of
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.services import Services
@@ -22,7 +23,7 @@ async def create_completion(
 ) -> Response:
     """Continue prompts, without a chat template."""
     async with catalog.lend(body.model, Services) as services:
-        completion = TextCompletion(services, body, services.adapter_of(body.model))
+        completion = TextCompletion(services, body, chosen_adapter(services, body.model, body.lora))
         await completion.start()
     if body.stream:
         return AnswerStream(completion, TextWriter(completion, include_usage=body.includes_usage), {})

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from server.api.adapter_fields import AdapterFields
 from server.api.grammar_fields import GrammarFields
 from server.api.sampling_fields import SamplingFields, StreamFields
 
@@ -11,7 +12,7 @@ _MOST_CHOICES = 128
 """OpenAI's bound of `n`; ours of all prompts' choices together."""
 
 
-class TextCompletionRequest(SamplingFields, StreamFields, GrammarFields):
+class TextCompletionRequest(SamplingFields, StreamFields, GrammarFields, AdapterFields):
     """Prompts to be continued: a text, texts, a token array, or token arrays."""
 
     model: str

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from server.api.adapter_fields import AdapterFields
 from server.api.custom_tools import NAME, CustomCallIn, CustomToolIn, NamedCustomChoice
 from server.api.grammar_fields import GrammarFields
 from server.api.sampling_fields import SamplingFields, StreamFields, Wire
@@ -189,7 +190,7 @@ class TrammelOptions(Wire):
     """The model may ask the user for what is missing; the run then waits."""
 
 
-class ChatCompletionRequest(SamplingFields, StreamFields, GrammarFields):
+class ChatCompletionRequest(SamplingFields, StreamFields, GrammarFields, AdapterFields):
     """A chat completion to be made."""
 
     model: str

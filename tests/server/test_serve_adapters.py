@@ -15,8 +15,8 @@ from tests.server.test_cli import trammel
 QUESTION = {"messages": [{"role": "user", "content": "hello"}], "temperature": 0, "max_tokens": 12}
 
 
-def ask(url: str, model: str) -> httpx.Response:
-    return httpx.post(f"{url}/v1/chat/completions", json={**QUESTION, "model": model}, timeout=60)
+def ask(url: str, model: str, **fields: Any) -> httpx.Response:
+    return httpx.post(f"{url}/v1/chat/completions", json={**QUESTION, "model": model, **fields}, timeout=60)
 
 
 def models(url: str) -> list[dict[str, Any]]:
@@ -36,6 +36,24 @@ def test_adapters_are_listed_served_and_watched(tmp_path: Path) -> None:
         texts = {name: answer["choices"][0]["message"]["content"] for name, answer in answers.items()}
         assert answers["one"]["model"] == "one"
         assert texts["same"] == texts["trammel-tiny"] != texts["one"]
+
+        for chosen, text in (
+            ({"id": 0, "scale": 1}, "one"),
+            ({"id": "one", "scale": 1.0}, "one"),
+            ({"id": 1, "scale": 0}, "trammel-tiny"),
+        ):
+            said = ask(server.url, "trammel-tiny", lora=[chosen]).json()["choices"][0]["message"]["content"]
+            assert said == texts[text]
+        assert ask(server.url, "one", lora=[{"id": 0, "scale": 1}]).status_code == 200
+        for model, lora, status, param in (
+            ("trammel-tiny", [{"id": 7, "scale": 1}], 404, "lora[0].id"),
+            ("trammel-tiny", [{"id": 0, "scale": 0.5}], 400, "lora[0].scale"),
+            ("trammel-tiny", [{"id": 0, "scale": 1}, {"id": 1, "scale": 1}], 400, "lora"),
+            ("one", [], 400, "lora"),
+            ("trammel-tiny", [{"id": 0}], 400, "lora[0].scale"),
+        ):
+            refused = ask(server.url, model, lora=lora)
+            assert (refused.status_code, refused.json()["error"]["param"]) == (status, param), refused.text
 
         missing = ask(server.url, "two")
         assert missing.status_code == 404

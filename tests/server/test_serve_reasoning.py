@@ -109,6 +109,19 @@ def test_the_tokens_of_a_thought_are_counted(server: ServerProcess) -> None:
     assert usage_of(server, reasoning_effort="low", tools=None)["completion_tokens_details"]["reasoning_tokens"] == 0
 
 
+def test_a_requests_own_variables_reach_the_template(server: ServerProcess) -> None:
+    """As `reasoning_effort` does; the variable goes before the field."""
+    body = {"model": "thinker", "messages": BODY["messages"]}
+
+    def prompt(**fields: Any) -> int:
+        return int(httpx.post(f"{server.url}/v1/tokenize", json={**body, **fields}).json()["count"])
+
+    assert prompt(chat_template_kwargs={"reasoning_effort": "high"}) > prompt()
+    high = {"reasoning_effort": "high"}
+    thought = ask(server, chat_template_kwargs=high, reasoning_effort="low", tool_choice="required")
+    assert thought["message"]["reasoning_content"]
+
+
 def test_an_unknown_effort_is_refused_by_name(server: ServerProcess) -> None:
     body = {**BODY, "reasoning_effort": "enormous"}
     response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
