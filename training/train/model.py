@@ -8,9 +8,10 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel, PrinterCallback, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from training.train.dataset import PaddedBatches
+from training.train.pairs import Pair
 from training.train.recipe import AdapterSettings, TrainingRecipe
 from training.train.rows import Row
 
@@ -53,6 +54,36 @@ def supervised_trainer(
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
         data_collator=PaddedBatches(tokenizer.pad_token_id),
+        train_dataset=data,
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe.adapter) if recipe.adapter else None,
+        callbacks=[callback],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+class _PairsTrainer(DPOTrainer):  # type: ignore[misc]
+    """TRL's, on pairs that are in tokens already."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+
+def preference_trainer(
+    model: PreTrainedModel, tokenizer: Any, pairs: tuple[Pair, ...], recipe: TrainingRecipe, callback: TrainerCallback
+) -> DPOTrainer:
+    """Against the model as it was, which is the base without the adapter."""
+    data = Dataset.from_dict(
+        {
+            "prompt_ids": [list(pair.prompt) for pair in pairs],
+            "chosen_ids": [list(pair.good) for pair in pairs],
+            "rejected_ids": [list(pair.bad) for pair in pairs],
+        }
+    )
+    trainer = _PairsTrainer(
+        model=model,
+        args=DPOConfig(**common_arguments(recipe), max_length=None, beta=recipe.beta),
         train_dataset=data,
         processing_class=tokenizer,
         peft_config=lora_config(recipe.adapter) if recipe.adapter else None,

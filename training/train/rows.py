@@ -96,6 +96,14 @@ class Renderer:
         ids, _ = self._tokens(_Text(prompt, ()))
         return ids
 
+    def exchange(
+        self, before: Sequence[Message], answer: Message, tools: Sequence[Tool]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Tokens of the prompt and of the answer with its end. Raises: TemplateError."""
+        ids, answers = self._tokens(self._turn(tuple(before), answer, tuple(tools)))
+        start, end = answers[0]
+        return tuple(ids[:start]), tuple(ids[start:end])
+
     def parts(self, row: Row) -> tuple[tuple[str, bool], ...]:
         """The text of a row, and which parts of it are learnt."""
         places = [0, *(place for answer in row.answers for place in answer), len(row.ids)]

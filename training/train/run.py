@@ -17,6 +17,7 @@ from training.train.recipe import TrainingRecipe
 if TYPE_CHECKING:
     from training.train.dataset import RowSet
     from training.train.evaluation import Evaluator
+    from training.train.pairs import Pair
     from training.train.rows import Renderer
 
 Tell = Callable[[Event], None]
@@ -34,6 +35,8 @@ class _Prepared:
     base: Path
     renderer: "Renderer"
     rows: "RowSet"
+    pairs: "tuple[Pair, ...]"
+    """For DPO."""
     evaluator: "Evaluator | None"
 
 
@@ -79,11 +82,18 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     from training.train.dataset import read_rows
     from training.train.evaluation import Evaluator
     from training.train.model import planned_steps
+    from training.train.pairs import Pair, read_pairs
     from training.train.rows import Renderer
 
     base = checkpoint_of(recipe.model, cache)
     renderer = Renderer(AutoTokenizer.from_pretrained(base))
-    rows = read_rows(recipe.train_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
+    pairs: tuple[Pair, ...] = ()
+    if recipe.method == "dpo":
+        rows, pairs = read_pairs(
+            recipe.train_path, renderer, recipe.longest, recipe.seed, allow_invalid=recipe.allow_invalid
+        )
+    else:
+        rows = read_rows(recipe.train_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
     audit = rows.audit
     (recipe.output / "audit.json").write_text(json.dumps(audit.as_json(), indent=1))
     audit.check()
@@ -93,7 +103,7 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     if recipe.validation_path is not None:
         held = read_rows(recipe.validation_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
         evaluator = Evaluator(held, renderer, recipe)
-    return _Prepared(base, renderer, rows, evaluator)
+    return _Prepared(base, renderer, rows, pairs, evaluator)
 
 
 def _claim(recipe: TrainingRecipe) -> None:
@@ -117,7 +127,7 @@ def _limit_threads(recipe: TrainingRecipe) -> None:
 
 def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop: Callable[[], bool]) -> Outcome:
     from training.train.checkpoints import last_checkpoint, step_of
-    from training.train.model import load_model, supervised_trainer
+    from training.train.model import load_model, preference_trainer, supervised_trainer
     from training.train.plots import draw_run
     from training.train.watcher import Watcher
 
@@ -126,7 +136,10 @@ def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop:
         tell(Said(f"going on from {checkpoint.name}"))
     watcher = Watcher(recipe, step_of(checkpoint) if checkpoint else 0, prepared.evaluator, tell, should_stop)
     model, tokenizer = load_model(prepared.base, recipe), prepared.renderer.tokenizer
-    trainer = supervised_trainer(model, tokenizer, prepared.rows.rows, recipe, watcher)
+    if recipe.method == "dpo":
+        trainer = preference_trainer(model, tokenizer, prepared.pairs, recipe, watcher)
+    else:
+        trainer = supervised_trainer(model, tokenizer, prepared.rows.rows, recipe, watcher)
     watcher.precise = trainer.compute_loss_context_manager
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     draw_run(recipe.output)

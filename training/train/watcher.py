@@ -14,7 +14,7 @@ from training.train.events import Evaluated, Event, Said, Saved, Stepped
 from training.train.log import RunLog
 from training.train.recipe import TrainingRecipe
 
-_ACCURACIES = ("mean_token_accuracy", "rewards/accuracies")
+_ACCURACIES = ("rewards/accuracies", "mean_token_accuracy")
 
 
 class Watcher(TrainerCallback):  # type: ignore[misc]
