@@ -76,7 +76,8 @@ def pretrain(
 @app.command()
 def export(
     run: Annotated[
-        Path, typer.Argument(help="Folder of a PEFT adapter, an embedding model (BERT), or a pre-training run.")
+        Path,
+        typer.Argument(help="Folder of a PEFT adapter, a model, a BERT embedding model, or a pre-training run."),
     ],
     output: Annotated[Path, typer.Argument(help="The GGUF file to write.")],
     name: Annotated[str | None, typer.Option(help="general.name in the file; by default the folder's.")] = None,
@@ -86,13 +87,14 @@ def export(
     base: Annotated[
         Path | None, typer.Option(help="For a PEFT adapter: its base's checkpoint, by default the one it names.")
     ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Write an adapter's base with the adapter in it.")] = False,
 ) -> None:
     """Write a model or a LoRA adapter as GGUF, after proving that llama.cpp computes the same from it."""
     from training.export.kinds import export_any
 
     card = ModelCard(name or run.resolve().name, license=license_, temperature=temperature)
     try:
-        export_any(run, output, card, precision, base, typer.echo)
+        export_any(run, output, card, precision, base, typer.echo, merges=merge)
     except ModuleNotFoundError as error:
         _fail_without(error)
     except (ExportError, OSError) as error:

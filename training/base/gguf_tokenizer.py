@@ -17,24 +17,25 @@ _LLAMA3 = (
     r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_PATTERNS = {
+PATTERNS = {
     "qwen2": _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}"),
     "llama-bpe": _LLAMA3,
     "llama3": _LLAMA3,
     "smaug-bpe": _LLAMA3,
     "gpt-2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
 }
+"""How text is cut before merging, by llama.cpp's names."""
 _SPECIAL = {"bos": "bos_token", "eos": "eos_token", "padding": "pad_token", "unknown": "unk_token"}
 
 
 def read_tokenizer(fields: Fields) -> PreTrainedTokenizerFast:
     """`fields`: the file's metadata. Raises: ExportError, for a tokenizer that is of another kind."""
     kind, cut = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre", "default")
-    if kind != "gpt2" or cut not in _PATTERNS:
-        known = ", ".join(_PATTERNS)
+    if kind != "gpt2" or cut not in PATTERNS:
+        known = ", ".join(PATTERNS)
         raise ExportError(f"can't make a tokenizer of {kind!r} cut as {cut!r}; known: gpt2 cut as {known}")
     tokens: list[str] = fields["tokenizer.ggml.tokens"]
-    tokenizer = _byte_pairs(tokens, fields["tokenizer.ggml.merges"], _PATTERNS[cut])
+    tokenizer = _byte_pairs(tokens, fields["tokenizer.ggml.merges"], PATTERNS[cut])
     types = fields.get("tokenizer.ggml.token_type") or []
     tokenizer.add_tokens(
         [_whole(token, type_) for token, type_ in zip(tokens, types, strict=False) if _is_whole(type_)]

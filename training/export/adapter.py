@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.export.card import ExportError
-from training.export.gate import F32_TOLERANCE, compare_logits, llama_logits
+from training.export.gate import compare_logits, llama_logits
 from training.export.weights import BaseModel, read_base, write_weights
 
 Config = dict[str, Any]
@@ -131,9 +131,9 @@ def _prove(adapter: Path, base: BaseModel, exact: Path, written: Path) -> float:
     size = base.config["vocab_size"]
     prompts = [random.integers(0, size, _PROMPT_TOKENS).tolist() for _ in range(_PROMPTS)]
     ours, changed = _torch_logits(adapter, base.folder, prompts)
-    compare_logits(ours, llama_logits(exact, prompts), F32_TOLERANCE, f"the base of {adapter.name}")
+    compare_logits(ours, llama_logits(exact, prompts), base.tolerance, f"the base of {adapter.name}")
     theirs = llama_logits(exact, prompts, written)
-    return compare_logits(changed, theirs, F32_TOLERANCE, adapter.name)
+    return compare_logits(changed, theirs, base.tolerance, adapter.name)
 
 
 def _torch_logits(

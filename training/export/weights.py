@@ -1,11 +1,11 @@
-"""Any checkpoint of the architectures we know as an exact GGUF file, weights and shape only.
+"""Weights and shape of any checkpoint of the architectures we know, written as GGUF.
 
-It has no vocabulary: it is what the gate measures adapters against, not what one serves. llama.cpp rotates neighbouring
-pairs of a head's dimensions for llama and mistral, so their q and k are interleaved; qwen's are not.
+llama.cpp rotates neighbouring pairs of a head's dimensions for llama and mistral, so their q and k are interleaved;
+those of qwen and gemma are not. Gemma's norms multiply by one more than their weight, which llama.cpp wants added.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from training.export.card import ExportError
-from training.export.gguf_file import interleave_heads, separate_pairs
+from training.export.card import ExportError, Precision
+from training.export.gate import F32_TOLERANCE, GELU_TOLERANCE
+from training.export.gguf_file import GGML_TYPES, interleave_heads, separate_pairs
 
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
     "mistral": gguf.MODEL_ARCH.LLAMA,
     "qwen2": gguf.MODEL_ARCH.QWEN2,
     "qwen3": gguf.MODEL_ARCH.QWEN3,
+    "gemma": gguf.MODEL_ARCH.GEMMA,
 }
 _INTERLEAVED = ("llama", "mistral")
 
@@ -40,7 +42,7 @@ class BaseModel:
     @property
     def architecture(self) -> str:
         """As GGUF calls it."""
-        return gguf.MODEL_ARCH_NAMES[_ARCHITECTURES[self.kind]]  # type: ignore[no-any-return]
+        return gguf.MODEL_ARCH_NAMES[ARCHITECTURES[self.kind]]  # type: ignore[no-any-return]
 
     @property
     def head_size(self) -> int:
@@ -49,7 +51,7 @@ class BaseModel:
 
     def place_of(self, name: str) -> str:
         """Where llama.cpp has a tensor, with its suffix. Raises: ExportError."""
-        names = gguf.get_tensor_name_map(_ARCHITECTURES[self.kind], self.config["num_hidden_layers"])
+        names = gguf.get_tensor_name_map(ARCHITECTURES[self.kind], self.config["num_hidden_layers"])
         place = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if place is None:
             raise ExportError(f"llama.cpp has no place for the tensor {name}")
@@ -64,6 +66,15 @@ class BaseModel:
         """The reverse of `arranged`."""
         heads = self._turned_heads(name)
         return rows if heads is None else separate_pairs(rows, heads)
+
+    @property
+    def tolerance(self) -> float:
+        """Of a logit, in F32."""
+        return GELU_TOLERANCE if self.kind == "gemma" else F32_TOLERANCE
+
+    def is_shifted(self, name: str) -> bool:
+        """Whether llama.cpp wants one added to a weight."""
+        return self.kind == "gemma" and name.endswith("norm.weight")
 
     def _turned_heads(self, name: str) -> int | None:
         """Number of heads whose rows have another order in llama.cpp."""
@@ -80,8 +91,8 @@ def read_base(folder: Path) -> BaseModel:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a checkpoint: it has no config.json")
     config: dict[str, Any] = json.loads(path.read_text())
-    if config.get("model_type") not in _ARCHITECTURES:
-        raise ExportError(f"can't export model_type {config.get('model_type')!r}; known: {', '.join(_ARCHITECTURES)}")
+    if config.get("model_type") not in ARCHITECTURES:
+        raise ExportError(f"can't export model_type {config.get('model_type')!r}; known: {', '.join(ARCHITECTURES)}")
     kind = (config.get("rope_parameters") or config.get("rope_scaling") or {}).get("rope_type", "default")
     if kind != "default":
         raise ExportError(f"can't export the scaled rotations {kind!r}")
@@ -89,14 +100,30 @@ def read_base(folder: Path) -> BaseModel:
 
 
 def write_weights(base: BaseModel, output: Path) -> None:
-    """All in F32. Raises: ExportError."""
+    """All in F32 and without a vocabulary: for gates, not for serving. Raises: ExportError."""
+    write_model(base, output, lambda writer: writer.add_tokenizer_model("no_vocab"), "f32")
+
+
+def write_model(
+    base: BaseModel, output: Path, describe: Callable[[gguf.GGUFWriter], None], precision: Precision
+) -> None:
+    """`describe` adds the vocabulary and what else the file says. Raises: ExportError."""
+    kind = GGML_TYPES[precision][0]
     writer = gguf.GGUFWriter(str(output), base.architecture)
     _add_shape(writer, base)
-    writer.add_tokenizer_model("no_vocab")
+    describe(writer)
     for name, tensor in read_tensors(base.folder):
-        if base.config.get("tie_word_embeddings") and name == "lm_head.weight":
+        if base.config.get("tie_word_embeddings", base.kind == "gemma") and name == "lm_head.weight":
             continue
-        writer.add_tensor(base.place_of(name), np.ascontiguousarray(base.arranged(name, tensor)))
+        place, values = base.place_of(name), np.ascontiguousarray(base.arranged(name, tensor))
+        if base.is_shifted(name):
+            values = values + 1
+        if values.ndim == 1 or precision == "f32":  # norms and biases stay exact
+            writer.add_tensor(place, values)
+        elif values.shape[-1] % 32:
+            raise ExportError(f"{name} has rows of {values.shape[-1]}, no multiple of 32: take f16")
+        else:
+            writer.add_tensor(place, gguf.quants.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

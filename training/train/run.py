@@ -161,10 +161,15 @@ def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop:
 
 def _export(recipe: TrainingRecipe, base: Path, tell: Tell) -> Path:
     from training.export.adapter import export_adapter
+    from training.export.card import ModelCard
+    from training.export.model import export_model
 
     folder = recipe.output / "adapter"
     path = folder / f"{recipe.adapter_name}.gguf"
-    worst = export_adapter(folder, path, base, recipe.adapter_name, lambda text: tell(Said(text)))
+    if recipe.adapter is None:
+        worst = export_model(folder, path, ModelCard(recipe.adapter_name), "q8_0", lambda text: tell(Said(text)))
+    else:
+        worst = export_adapter(folder, path, base, recipe.adapter_name, lambda text: tell(Said(text)))
     tell(Exported(path, worst))
     return path
 
