@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from training.generate.cli import self_play
+
 if TYPE_CHECKING:
     from training.generate.teacher import Teacher
 
 app = typer.Typer(no_args_is_help=True, help="Data to fine-tune on: OpenAI's fine-tuning JSONL.")
+
+app.command("self-play")(self_play)
 
 _FORMATS = "openai, flat, sharegpt, glaive, toolbench, sgd, star, taskmaster4."
 
@@ -232,15 +236,16 @@ def _tools_named(source: str | None) -> str:
 
 
 def _teacher(url: str | None, model: str, mode: str, output: Path) -> "Teacher | None":
+    from training.generate.endpoint import base_url
     from training.generate.teacher import Teacher
 
     if url is None:
         return None
     if mode not in ("paraphrase", "write"):
         raise ValueError(f"no mode is named {mode!r}; there are paraphrase and write")
-    url = url.rstrip("/")
-    url = url if url.count("/") > 2 else f"{url}/v1"
-    return Teacher(url, model, output.with_suffix(".teacher.jsonl"), "write" if mode == "write" else "paraphrase")
+    return Teacher(
+        base_url(url), model, output.with_suffix(".teacher.jsonl"), "write" if mode == "write" else "paraphrase"
+    )
 
 
 def _fail(message: str) -> NoReturn:

@@ -7,21 +7,17 @@ unbroken one would.
 """
 
 import json
-import os
 import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
-
 from training.data.record import Json, Record, RecordMessage
+from training.generate.endpoint import Endpoint, EndpointError
 from training.generate.slots import said
 from training.mix.words import fingerprint, normalised
 
 Mode = Literal["paraphrase", "write"]
-_PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 _SCHEMA: Json = {
     "type": "object",
     "properties": {"message": {"type": "string", "minLength": 1, "maxLength": 400}},
@@ -126,25 +122,11 @@ class Teacher:
         return self._known[key]
 
     def _post(self, body: Json) -> Any:
-        key = os.environ.get("TRAMMEL_TEACHER_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
-        headers = {"authorization": f"Bearer {key}"}
-        error = ""
-        for attempt in range(self.retries + 1):
-            if attempt:
-                time.sleep(min(0.5 * 2**attempt, 30.0))
-            try:
-                response = httpx.post(f"{self.url}/chat/completions", json=body, headers=headers, timeout=self.timeout)
-            except httpx.TransportError as failure:
-                error = f"{type(failure).__name__}: {failure}"
-                continue
-            if response.status_code == 200:
-                return response.json()["choices"][0]["message"]["content"]
-            error = f"{response.status_code}: {response.text[:300]}"
-            if response.status_code == 400 and "response_format" in body and "response_format" in response.text:
-                body = {key: value for key, value in body.items() if key != "response_format"}
-            elif response.status_code not in _PASSING:
-                break
-        raise TeacherError(f"the teacher at {self.url} does not answer: {error}")
+        endpoint = Endpoint(self.url, ("TRAMMEL_TEACHER_API_KEY", "OPENAI_API_KEY"), self.retries, self.timeout)
+        try:
+            return endpoint.complete(body).get("content")
+        except EndpointError as error:
+            raise TeacherError(f"the teacher at {error}") from error
 
 
 def _entry(line: str) -> dict[str, str] | None:
