@@ -148,6 +148,35 @@ def convert(
 
 
 @app.command()
+def render(
+    file: Annotated[Path, typer.Argument(help="Fine-tuning lines.")],
+    template: Annotated[
+        str,
+        typer.Option(help="trammel, chatml, tool_code, marked, blocks; a GGUF file, a Hugging Face folder, a .jinja."),
+    ] = "trammel",
+    line: Annotated[int | None, typer.Option(min=1, help="Print this record only.")] = None,
+    output: Annotated[Path | None, typer.Option(help='Write {"text": …} lines here instead of printing.')] = None,
+) -> None:
+    """Show the text that a model sees, under any chat template."""
+    from server.chat.template import TemplateError
+    from training.data.rendering import find_template, render_file
+
+    try:
+        texts = list(render_file(file, find_template(template)))
+        if output is not None:
+            rows = (json.dumps({"text": text}, ensure_ascii=False) for text in texts)
+            output.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    except (TemplateError, ValueError, OSError) as error:
+        _fail(str(error))
+    if line is not None and line > len(texts):
+        _fail(f"{file} has {len(texts)} records")
+    if output is not None:
+        typer.echo(f"{output}: {len(texts)} texts")
+    else:
+        typer.echo("\n\n".join(texts if line is None else [texts[line - 1]]))
+
+
+@app.command()
 def mix(
     files: Annotated[list[Path], typer.Argument(help="Fine-tuning lines with tools; they may hold chat too.")],
     output: Annotated[Path, typer.Option(help="The JSONL file to train on.")] = Path("train.jsonl"),
