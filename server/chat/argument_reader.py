@@ -8,6 +8,8 @@ import json
 from typing import Literal
 
 from server.chat.arguments import Arguments, JsonArguments, NestedArguments, Parameters
+from server.chat.element_reader import ElementReader
+from server.chat.element_values import ElementArguments
 from server.chat.marked_text import CDATA, escaped, held, read_text
 from server.chat.nested_reader import NestedReader
 from server.chat.reading import ArgumentReader, Reading
@@ -21,6 +23,8 @@ def reader_of(kind: Arguments, schema: Schema, end: str) -> ArgumentReader:
             return JsonReader()
         case NestedArguments(values):
             return NestedReader(values.quote)
+        case ElementArguments(mark):
+            return ElementReader(mark, schema)
         case Parameters():
             return ParameterReader(kind, schema, end)
 

@@ -12,10 +12,11 @@ from typing import Any
 import grammars
 from grammars import Entry, Fragment, Node, Report, Spacing, UnsupportedSchema
 from grammars.tree import Lexeme, chars
+from server.chat.element_values import ElementArguments
 from server.chat.marked_text import CDATA, escaped, shielded, text_until
 from server.chat.member_row import Member, member_row
 from server.chat.nested_values import NestedValues
-from server.chat.text_schema import NOTES, Schema, admits_texts, as_object, resolved, text_part
+from server.chat.text_schema import NOTES, Schema, admits_texts, as_object, members_of, resolved, text_part
 
 _HARMLESS = NOTES | {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
 _REASON = "this model writes arguments one by one, as bare text"
@@ -118,7 +119,7 @@ class Parameters:
             raise UnsupportedSchema(widened[0].keyword, "", _REASON)
         reports = [Report(widened=tuple(widened))]
         required = frozenset(schema.get("required", ()))
-        listed = {**{key: {} for key in sorted(required)}, **schema.get("properties", {})}
+        listed = members_of(schema, "")
         others = schema.get("additionalProperties", True)
         if not listed and others is not False:
             if isinstance(others, Mapping) and others:
@@ -196,7 +197,7 @@ class NestedArguments:
         return self.values.compile_members(schema, schema, strict=strict)
 
 
-Arguments = JsonArguments | Parameters | NestedArguments
+Arguments = JsonArguments | Parameters | NestedArguments | ElementArguments
 
 
 def _compiled(schema: Schema, pointer: str, *, strict: bool) -> Fragment:

@@ -17,6 +17,7 @@ import grammars
 from grammars import Node, Spacing
 from grammars.tree import chars
 from server.chat.arguments import Arguments, JsonArguments, Parameters
+from server.chat.element_values import ElementArguments
 from server.chat.messages import ToolCall
 from server.chat.text_schema import Schema
 
@@ -108,6 +109,8 @@ class Dialect:
         """The texts one of which follows a name: what the middle begins with, or the arguments, or what ends them."""
         if self.middle:
             return (literal_start(self.middle),)
+        if isinstance(self.arguments, ElementArguments):
+            return (self.arguments.mark,)
         return (self.arguments.open, self.after_arguments) if isinstance(self.arguments, Parameters) else ("{",)
 
     @property

@@ -13,6 +13,7 @@ from server.chat.choosing import dialect_of
 from server.chat.constraint import AnswerGrammars
 from server.chat.conversation import Conversations
 from server.chat.dialect import Dialect, Form, Hole
+from server.chat.element_values import ElementArguments
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.request import ChatRequest, ToolChoice
 from server.chat.template import ChatTemplate, TemplateError
@@ -103,6 +104,8 @@ def _arguments_text(dialect: Dialect) -> str:
     kind = dialect.arguments
     if isinstance(kind, JsonArguments):
         return f"a JSON object, {kind.spacing.value}"
+    if isinstance(kind, ElementArguments):
+        return f"elements at every depth: {kind.mark}<{{key}}>{{text, JSON, elements}}{kind.mark}</{{key}}>"
     if isinstance(kind, NestedArguments):
         return f"members near JSON: keys bare, strings between {kind.values.quote}"
     json_form = f"{kind.open}{{key}}{kind.middle}{{JSON}}{kind.close}"
@@ -127,7 +130,7 @@ def dialect_table(templates: Iterable[Path]) -> str:
     for path in templates:
         dialect = dialect_of(ChatTemplate(path.read_text(encoding="utf-8")))
         form = "JSON" if isinstance(dialect.arguments, JsonArguments) else "one by one"
-        thought = f"`{dialect.reasoning.begin}`" if dialect.reasoning else ""
+        thought = f"`{_one_line(dialect.reasoning.begin)}`" if dialect.reasoning else ""
         trigger = "its place" if dialect.is_first or dialect.text_begin else f"`{_one_line(dialect.trigger)}`"
         found = f"{dialect.origin} {dialect.name}".strip()
         cells = [path.stem, found, trigger, form, thought]

@@ -12,6 +12,7 @@ from typing import Any
 
 from server.chat.arguments import Parameters
 from server.chat.dialect import Dialect, Hole, fitting_id
+from server.chat.element_values import ElementArguments
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.roles import ALL_ROLES, Roles, fitted
 from server.chat.text_schema import Schema
@@ -104,7 +105,7 @@ class History:
             call = replace(call, id="" if self.dialect.hides_ids else fitting_id(call.id))
         if self.dialect.has_argument_texts:
             return replace(call, shown=self.dialect.arguments.write(json.loads(call.arguments), {}))
-        if isinstance(self.dialect.arguments, Parameters):
+        if isinstance(self.dialect.arguments, (Parameters, ElementArguments)):
             arguments = json.loads(call.arguments)
             return replace(call, shown=self.dialect.arguments.template_value(arguments, schemas.get(call.name, {})))
         return call

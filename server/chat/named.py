@@ -10,6 +10,7 @@ from dataclasses import replace
 from grammars import Spacing
 from server.chat.arguments import JsonArguments, NestedArguments, Parameters
 from server.chat.dialect import Dialect, Form, Hole, Reasoning
+from server.chat.element_values import ElementArguments
 from server.chat.nested_values import NestedValues
 from server.chat.template import ChatTemplate
 
@@ -129,6 +130,20 @@ _GEMMA_4 = Dialect(
     name="gemma-4",
 )
 
+_ELEMENT = "]<]minimax[>["
+_MINIMAX_M3 = Dialect(
+    # the template's own words in its system text; its other tags, of thoughts and results, have no such mark
+    begin=(f'{_ELEMENT}<tool_call>\n{_ELEMENT}<invoke name="',),
+    middle=('">',),
+    suffix=(f"{_ELEMENT}</invoke>\n",),
+    next=(f'{_ELEMENT}<invoke name="',),
+    end=(f"{_ELEMENT}</tool_call>",),
+    arguments=ElementArguments(_ELEMENT),
+    has_quoted_name=False,
+    origin="named",
+    name="minimax-m3",
+)
+
 _MARKS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("List of tools: ", "<|im_start|>"), _LFM2),
     (("<|tool_call|> followed by a JSON list",), _GRANITE),
@@ -137,6 +152,7 @@ _MARKS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("'>>>all\\n'", "'>>>'"), _FUNCTIONARY),
     (("<|channel|>final<|message|>", "functions."), _HARMONY),
     (("<|tool_call>call:", "<tool_call|>", "format_argument("), _GEMMA_4),
+    ((f"'{_ELEMENT}'", "to_xml("), _MINIMAX_M3),
     (("<atem:function_calls>", "<|start|>assistant"), _ATEM),
 )
 """Texts that a template has to have, all of them, for a dialect."""

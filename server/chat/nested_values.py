@@ -13,7 +13,7 @@ import grammars
 from grammars import Entry, Fragment, Node, Report, UnsupportedSchema
 from server.chat.marked_text import CDATA, shielded, text_until
 from server.chat.member_row import Member, member_row
-from server.chat.text_schema import NOTES, Schema, as_object, is_text, resolved
+from server.chat.text_schema import NOTES, Schema, as_object, is_text, members_of, resolved
 
 _DEEPEST = 8
 _REASON = "this model writes values in a notation of its own"
@@ -49,9 +49,9 @@ class NestedValues:
     ) -> Fragment:
         """An object's members without its braces. Raises: GrammarError. Keys that are not listed are left out."""
         reports = [self._refusals(schema, _OBJECT, pointer, strict=strict)]
-        listed, required = schema.get("properties", {}), schema.get("required", ())
+        required = frozenset(schema.get("required", ()))
         members: list[Member] = []
-        for key, inner in {**listed, **{key: {} for key in required if key not in listed}}.items():
+        for key, inner in members_of(schema, pointer).items():
             place = f"{pointer}/properties/{key}"
             if not key or any(sign in key for sign in ":,{}[]"):
                 raise UnsupportedSchema("properties", place, "this model's calls can't spell such a key")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from grammars import UnsatisfiableSchema
+
 Schema = Mapping[str, Any]
 NOTES = frozenset(("description", "title", "default", "examples", "$schema", "$comment", "$id"))
 """Keywords that restrict nothing."""
@@ -20,6 +22,20 @@ def text_part(schema: Schema, root: Schema) -> tuple[Schema | None, bool]:
         if len(texts) == 1 and {"type": "null"} in members:
             return texts[0], True
     return None, False
+
+
+def members_of(schema: Schema, pointer: str) -> dict[str, Any]:
+    """The keys an object is written with: those that are listed, then those that are only required.
+
+    Raises: UnsatisfiableSchema, if one is required and not allowed.
+    """
+    members = dict(schema.get("properties", {}))
+    others = schema.get("additionalProperties", True)
+    for key in schema.get("required", ()):
+        if key not in members and others is False:
+            raise UnsatisfiableSchema(f"the key {key!r} is required and not allowed", pointer)
+        members.setdefault(key, as_object(others))
+    return members
 
 
 def is_text(schema: Schema) -> bool:

@@ -4,14 +4,21 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 import grammars
-from grammars import UnsupportedSchema
+from grammars import GrammarError, UnsupportedSchema
 from server.chat.argument_reader import reader_of
 from server.chat.arguments import Arguments, NestedArguments, Parameters
+from server.chat.element_values import ElementArguments
 from server.chat.nested_values import NestedValues
+from tests.grammars.conftest import RandomWalk
+from tests.grammars.schemas import COMBINED_SCHEMAS, OBJECT_SCHEMAS
 
 XML = Parameters("<p=", "", ">", "</p>", ">", "</p>", has_bare_text=True)
+ELEMENTS = ElementArguments("]<[")
 NEAR_JSON = NestedArguments(NestedValues('<|"|>'))
 
 
@@ -133,3 +140,84 @@ def test_a_schema_without_an_end_is_refused_and_does_not_hang() -> None:
     endless = {**properties(a={"$ref": "#"})}
     with pytest.raises(UnsupportedSchema, match="deep"):
         NEAR_JSON.compile(endless, strict=False)
+
+
+def without_lengths(schema: Any) -> Any:
+    """Of bare texts they are not held."""
+    if isinstance(schema, list):
+        return [without_lengths(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: without_lengths(one) for key, one in schema.items() if key not in ("minLength", "maxLength")}
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=150)
+@given(
+    schema=OBJECT_SCHEMAS | COMBINED_SCHEMAS.map(lambda inner: properties(a=inner)),
+    seed=st.integers(0, 2**32),
+    size=st.integers(1, 9),
+)
+def test_whatever_elements_a_strict_schema_admits_are_read_as_valid_arguments(
+    schema: dict[str, Any], seed: int, size: int
+) -> None:
+    schema = without_lengths(schema)
+    try:
+        node = ELEMENTS.compile(schema, strict=True).node
+        text = RandomWalk(seed).write(node)
+    except (GrammarError, RecursionError):
+        return  # refused, with a reason
+    value = read(ELEMENTS, schema, text + "]<[</invoke>")
+    # to Python's re, `$` also stands before a newline at the end
+    validator = Draft202012Validator(json.loads(json.dumps(schema).replace('b$"', 'b\\\\Z"')))
+    validator.validate(value)
+    reader, parts, rest = reader_of(ELEMENTS, schema, ""), "", ""
+    for start in range(0, len(text) + 12, size):
+        rest += (text + "]<[</invoke>")[start : start + size]
+        while not (reading := reader.read(rest)).needs_more and not reading.is_whole:
+            parts, rest = parts + reading.arguments, rest[reading.length :]
+        parts, rest = parts + reading.arguments, rest[reading.length :]
+        if reading.is_whole:
+            break
+    assert json.loads(parts) == value
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        ({"type": "string"}, "null", "null"),
+        ({"type": ["string", "null"]}, "null", None),
+        ({"type": ["string", "null"]}, "<![CDATA[null]]>", "null"),
+        ({"type": "string"}, "a ]< [ b", "a ]< [ b"),
+        ({"type": "string"}, "<![CDATA[a ]]]><![CDATA[<[ b]]>", "a ]<[ b"),
+        ({"type": "array", "items": {"type": "integer"}}, "", []),
+        ({"type": "array", "items": {"type": "integer"}}, "]<[<item>1]<[</item>]<[<item>2]<[</item>", [1, 2]),
+        ({"type": "object", "properties": {"b": {"type": "boolean"}}}, "]<[<b>true]<[</b>", {"b": True}),
+        ({"type": "object", "properties": {}}, "", {}),
+        ({"anyOf": [{"type": "null"}, {"type": "array", "items": {"type": "string"}}]}, "null", None),
+        ({"enum": ["a", "b"]}, "b", "b"),
+        ({"type": ["null"]}, "null", None),
+    ],
+)
+def test_an_element_holds_what_its_schema_says(schema: dict[str, Any], text: str, value: Any) -> None:
+    whole = properties(a=schema)
+    written = f"]<[<a>{text}]<[</a>"
+    assert admits(ELEMENTS, whole, written)
+    assert read(ELEMENTS, whole, written + "]<[</invoke>") == {"a": value}
+    assert ELEMENTS.write({"a": value}, whole) == written
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"type": "string", "minLength": 2}, "minLength"),
+        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+        ({"type": "object", "anyOf": [{"required": ["a"]}]}, "required"),
+        ({"minimum": 3, "anyOf": [{"type": "integer"}, {"type": "null"}]}, "minimum"),
+        ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, "oneOf"),
+    ],
+)
+def test_what_elements_cannot_hold_is_refused_or_told(schema: dict[str, Any], keyword: str) -> None:
+    with pytest.raises(UnsupportedSchema, match=keyword):
+        ELEMENTS.compile(properties(a=schema), strict=True)
+    widened = ELEMENTS.compile(properties(a=schema), strict=False).report.widened
+    assert (keyword, "/properties/a") in [(entry.keyword, entry.pointer) for entry in widened]
