@@ -23,6 +23,9 @@ from server.chat.request import ChatRequest, ResponseFormat, ToolChoice
 from server.chat.template import RESERVED_VARIABLES
 from server.engine.types import Sampling
 
+_THREE_EFFORTS = {"minimal": "low", "low": "low", "medium": "high", "high": "high", "xhigh": "max", "max": "max"}
+"""Kimi K3 has its own name for the effort, refuses other words than three, and takes the most if nothing is said."""
+
 
 def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRequest:
     """`defaults`: what the model recommends where the request says nothing. Raises: ApiError."""
@@ -70,8 +73,9 @@ def _thinking_variables(effort: str | None) -> dict[str, Any]:
     """Under the names that templates have for it; those that don't know them don't mind."""
     if effort is None:
         return {}
-    switched_off = {"enable_thinking": False, "thinking": False} if effort == "none" else {}
-    return {"reasoning_effort": effort, **switched_off}
+    if effort == "none":
+        return {"reasoning_effort": effort, "enable_thinking": False, "thinking": False}
+    return {"reasoning_effort": effort, "thinking_effort": _THREE_EFFORTS[effort]}
 
 
 def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:

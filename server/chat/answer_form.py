@@ -71,8 +71,8 @@ class AnswerForm:
     def _is_lazy(self) -> bool:
         return not self._begins_with_calls and (self.thinks == "never" or self.dialect.reasoning is None)
 
-    def _calls(self, *, after_trigger: bool = False) -> Node:
-        return self.dialect.calls_node(dict(self.tools), self.most, after_trigger=after_trigger)
+    def _calls(self, after: str = "") -> Node:
+        return self.dialect.calls_node(dict(self.tools), self.most, after=after)
 
     def _after_thinking(self, answer: Node) -> Node:
         return after_thinking(self.dialect.reasoning, self.thinks, answer)
@@ -87,14 +87,17 @@ class AnswerForm:
             return grammars.choice(
                 self._after_blanks(self._calls()), grammars.optional(_any_text(_BLANKS + trigger[0]))
             )
+        end = self.dialect.text_end or trigger
+        called = self._calls(after=end)
+        if self.dialect.text_end:
+            called = grammars.optional(called)
         if self.thinks == "open":
-            called = grammars.sequence(text_until(trigger), self._calls(after_trigger=True))
-            return grammars.choice(called, text_without(trigger))
+            return grammars.choice(grammars.sequence(text_until(end), called), text_without(end))
         begin = self.dialect.reasoning.begin[:1] if self.dialect.reasoning else ""
         not_first = _BLANKS + begin + trigger[0]  # what begins as a thought is one
-        called = grammars.sequence(text_until(trigger, not_first), self._calls(after_trigger=True))
-        said = grammars.optional(text_without(trigger, not_first))
-        return grammars.choice(self._after_blanks(self._calls()), called, said)
+        said = grammars.optional(text_without(end, not_first))
+        calls = self._after_blanks(self._calls())
+        return grammars.choice(calls, grammars.sequence(text_until(end, not_first), called), said)
 
     def _after_blanks(self, calls: Node) -> Node:
         return grammars.sequence(grammars.repeat(chars(_BLANKS), 0, 4), calls) if self.thinks != "never" else calls

@@ -114,7 +114,7 @@ class ParameterReader:
         return Reading(0, "}" if self._keys else "{}", is_whole=True)
 
     def _key(self, text: str) -> Reading:
-        marks = {self._form.middle, self._form.text_middle}
+        marks = set(self._form.middles)
         found = [(text.find(mark), -len(mark)) for mark in marks if mark in text]
         if not found:
             return Reading(0, needs_more=True)
@@ -128,7 +128,7 @@ class ParameterReader:
     def _begin_value(self, key: str, mark: str) -> None:
         form, listed = self._form, self._schema.get("properties", {})
         inner, self._is_nullable = text_part(resolved(listed.get(key), self._schema), self._schema)
-        is_text = form.has_bare_text and (mark != form.middle if form.has_own_mark else inner is not None)
+        is_text = form.has_bare_text and (mark == form.text_middle if form.has_own_mark else inner is not None)
         self._is_nullable = self._is_nullable and not form.has_own_mark
         self._state = "text" if is_text else "value"
         self._value, self._has_begun = JsonReader(), False

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grammars
-from grammars import Entry, Fragment, Node, Report, Spacing, UnsupportedSchema
+from grammars import Entry, Fragment, Node, Report, Spacing, UnsatisfiableSchema, UnsupportedSchema
 from grammars.tree import Lexeme, chars
 from server.chat.element_values import ElementArguments
 from server.chat.marked_text import CDATA, escaped, shielded, text_until
@@ -22,6 +22,8 @@ _HARMLESS = NOTES | {"type", "properties", "required", "additionalProperties", "
 _REASON = "this model writes arguments one by one, as bare text"
 _TEXT_LIMITS = ("pattern", "minLength", "maxLength", "format", "not", "allOf", "anyOf", "oneOf", "if")
 
+TYPES = ("number", "boolean", "null", "object", "array")
+"""Of values that are no strings."""
 _Starts = list[tuple[str, Node]]
 """The forms of a member: the literal it begins with, and the rest."""
 
@@ -64,11 +66,21 @@ class Parameters:
     """Strings stand without quotes and escapes."""
     cdata_for: str = ""
     """Bare texts with one of these characters are written as CDATA, and by the template too."""
+    tells_types: bool = False
+    """`middle` has a hole, `{}`, for the type of the value: number, boolean, null, object or array (Kimi K3)."""
 
     @property
     def marks(self) -> tuple[str, ...]:
         """The texts around keys and values."""
-        return (self.open, self.separator, self.middle, self.close, self.text_middle, self.text_close)
+        return (self.open, self.separator, *self.middles, self.close, self.text_close)
+
+    @property
+    def middles(self) -> tuple[str, ...]:
+        """All that may stand between a key and a value."""
+        return (*map(self._middle, TYPES), self.text_middle) if self.tells_types else (self.middle, self.text_middle)
+
+    def _middle(self, kind: str) -> str:
+        return self.middle.format(kind) if self.tells_types else self.middle
 
     @property
     def has_own_mark(self) -> bool:
@@ -95,7 +107,7 @@ class Parameters:
         inner, is_nullable = self._text_part(key, value, schema)
         if self.has_bare_text and isinstance(value, str) and inner is not None:
             return self.open + key + self.text_middle + self._shield(value, is_nullable) + self.text_close
-        return self.open + key + self.middle + write_json(value, Spacing.SPACED) + self.close
+        return self.open + key + self._middle(_type_of(value)) + write_json(value, Spacing.SPACED) + self.close
 
     def _text_part(self, key: str, value: Any, schema: Schema) -> tuple[Schema | None, bool]:
         """As `text_part` of the key's schema, unless the mark before the value tells."""
@@ -138,29 +150,50 @@ class Parameters:
         key = grammars.sequence(
             chars("_", (65, 90), (97, 122)), grammars.repeat(chars("_", (48, 57), (65, 90), (97, 122)))
         )
-        value = grammars.json_value(Spacing.SPACED)
-        one = grammars.sequence(
-            grammars.literal(self.open), Lexeme(key), grammars.literal(self.middle), value, grammars.literal(self.close)
+        values = grammars.choice(
+            *(grammars.sequence(grammars.literal(start), value) for start, value in self._any_values())
         )
+        one = grammars.sequence(grammars.literal(self.open), Lexeme(key), values, grammars.literal(self.close))
         more = grammars.repeat(grammars.sequence(grammars.literal(self.separator), one))
         return grammars.optional(grammars.sequence(one, more))
 
+    def _any_values(self) -> _Starts:
+        if not self.tells_types:
+            return [(self.middle, grammars.json_value(Spacing.SPACED))]
+        return [(self._middle(kind), _compiled({"type": kind}, "", strict=False).node) for kind in TYPES]
+
+    def _values(self, start: str, schema: Schema, pointer: str, *, strict: bool) -> tuple[_Starts, Report]:
+        """JSON by a schema, for each type that it allows."""
+        if not self.tells_types:
+            fragment = _compiled(schema, pointer, strict=strict)
+            return [(start + self.middle, fragment.node)], fragment.report
+        starts: _Starts = []
+        reports: list[Report] = []
+        for kind in TYPES:
+            try:
+                fragment = _compiled({"allOf": [schema, {"type": kind}]}, pointer, strict=strict)
+            except UnsatisfiableSchema:
+                continue
+            starts.append((start + self._middle(kind), fragment.node))
+            reports.append(fragment.report)
+        return starts, grammars.merge(*reports)
+
     def _member(self, key: str, inner: Any, root: Schema, *, strict: bool) -> tuple[_Starts, Report]:
         text, is_nullable = text_part(resolved(inner, root), root)
-        start, text_start = self.open + key + self.middle, self.open + key + self.text_middle
+        text_start = self.open + key + self.text_middle
         if not self.has_bare_text or text is None:
             whole = {**{name: root[name] for name in ("$defs", "definitions") if name in root}, **as_object(inner)}
-            fragment = _compiled(whole, f"/properties/{key}", strict=strict)
-            starts = [(start, grammars.sequence(fragment.node, grammars.literal(self.close)))]
+            values, report = self._values(self.open + key, whole, f"/properties/{key}", strict=strict)
+            starts = [(start, grammars.sequence(node, grammars.literal(self.close))) for start, node in values]
             if self.has_own_mark and admits_texts(resolved(inner, root)):
                 starts.append((text_start, text_until(self.text_close)))
-            return starts, fragment.report
+            return starts, report
         limits = [limit for limit in _TEXT_LIMITS if limit in text]
         if limits and strict:
             raise UnsupportedSchema(limits[0], f"/properties/{key}", _REASON)
         starts = [(text_start, self._text(text, is_nullable))]
         if is_nullable and not self._reads_null(text):
-            starts.append((start, grammars.literal("null" + self.close)))
+            starts.append((self.open + key + self._middle("null"), grammars.literal("null" + self.close)))
         return starts, Report(widened=tuple(Entry(limit, f"/properties/{key}") for limit in limits))
 
     def _reads_null(self, text: Schema) -> bool:
@@ -175,7 +208,8 @@ class Parameters:
         return grammars.choice(*(grammars.literal(word + self.text_close) for word in spelled))
 
     def _check_key(self, key: str) -> None:
-        if any(mark in key for mark in (self.middle, self.text_middle, self.open) if mark) or not key:
+        signs = ('"', "&") if self.tells_types else ()
+        if any(mark in key for mark in (*self.middles, self.open, *signs) if mark) or not key:
             raise UnsupportedSchema("properties", f"/properties/{key}", "this model's calls can't spell such a key")
 
 
@@ -216,6 +250,20 @@ def _unheld(keyword: str, pointer: str, *, strict: bool) -> Report:
 
 def _any_of(starts: _Starts, before: str) -> Node:
     return grammars.choice(*(grammars.sequence(grammars.literal(before + start), rest) for start, rest in starts))
+
+
+def _type_of(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case _:
+            return "object" if isinstance(value, Mapping) else "array"
 
 
 def write_json(value: object, spacing: Spacing) -> str:

@@ -84,6 +84,10 @@ class Dialect:
     """Calls can't be told from text but by their place: they begin an answer or there are none."""
     text_begin: str = ""
     """What an answer that is no call begins with."""
+    text_end: str = ""
+    """What ends the text of an answer; calls, if there are any, come behind it."""
+    mark: str = ""
+    """The trigger, where the first tag alone is not enough."""
 
     @property
     def is_generic(self) -> bool:
@@ -93,6 +97,8 @@ class Dialect:
     def trigger(self) -> str:
         """The text that begins a call and nothing else: what comes before its JSON, or all before the name."""
         text = literal_start(self.begin)
+        if self.mark:
+            return self.mark
         tag = _TAG.match(text)
         return tag[0] if tag else text.split("{", 1)[0].rstrip() or text.rstrip()
 
@@ -102,7 +108,9 @@ class Dialect:
         forms = (self.begin, self.middle, self.suffix, self.next or (), self.end)
         thought = (self.reasoning.begin, self.reasoning.end) if self.reasoning else ()
         literals = (part for form in forms for part in form if isinstance(part, str))
-        return tuple(text for text in (*literals, *self.arguments.marks, *thought, self.text_begin) if text)
+        return tuple(
+            text for text in (*literals, *self.arguments.marks, *thought, self.text_begin, self.text_end) if text
+        )
 
     @property
     def after_name(self) -> tuple[str, ...]:
@@ -133,12 +141,12 @@ class Dialect:
             return False
         return self.has_quoted_name or not any(mark in name + mark[:-1] for mark in self.after_name)
 
-    def calls_node(self, tools: dict[str, Node], most: int, *, after_trigger: bool = False) -> Node:
+    def calls_node(self, tools: dict[str, Node], most: int, *, after: str = "") -> Node:
         """The grammar of one to `most` calls; `tools`: names, which `spells` holds of, to their arguments' grammars.
 
-        `after_trigger`: without the trigger at its beginning.
+        `after`: what has been said of their beginning.
         """
-        begin = (literal_start(self.begin).removeprefix(self.trigger), *self.begin[1:]) if after_trigger else self.begin
+        begin = (literal_start(self.begin).removeprefix(after), *self.begin[1:])
         bodies = grammars.choice(
             *(
                 grammars.sequence(grammars.literal(self._name(name)), self._node(self.middle, name), arguments)

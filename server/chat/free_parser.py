@@ -52,6 +52,8 @@ class FreeParser:
             calls += [call] if call else []
             position = end
         content = (content + text[position:]).rstrip()
+        if dialect_end := self._dialect.text_end:
+            content = content.partition(dialect_end)[0]
         if calls and self._dialect.end:
             content = re.sub(_pattern_of(self._dialect.end) + "$", "", content).rstrip()
         deltas += [ContentDelta(content)] if content else []

@@ -144,6 +144,33 @@ _MINIMAX_M3 = Dialect(
     name="minimax-m3",
 )
 
+_KIMI_K3 = Dialect(
+    # an answer is a thought, a response and a block of tools, each between tags of its own; the prompt opens the
+    # first or, where thinking is off, the second
+    begin=('<|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool="',),
+    middle=('" index="', Hole.INDEX, '"<|sep|>'),
+    suffix=("<|close|>call<|sep|>",),
+    next=('<|open|>call tool="',),
+    end=("<|close|>tools<|sep|>",),
+    arguments=Parameters(
+        open='<|open|>argument key="',
+        separator="",
+        middle='" type="{}"<|sep|>',
+        close="<|close|>argument<|sep|>",
+        text_middle='" type="string"<|sep|>',
+        text_close="<|close|>argument<|sep|>",
+        has_bare_text=True,
+        tells_types=True,
+    ),
+    has_quoted_name=False,
+    first_index=1,
+    reasoning=Reasoning("<|open|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"),
+    text_end="<|close|>response<|sep|>",
+    mark="<|close|>response<|sep|><|open|>tools<|sep|>",
+    origin="named",
+    name="kimi-k3",
+)
+
 _MARKS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("List of tools: ", "<|im_start|>"), _LFM2),
     (("<|tool_call|> followed by a JSON list",), _GRANITE),
@@ -153,6 +180,7 @@ _MARKS: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("<|channel|>final<|message|>", "functions."), _HARMONY),
     (("<|tool_call>call:", "<tool_call|>", "format_argument("), _GEMMA_4),
     ((f"'{_ELEMENT}'", "to_xml("), _MINIMAX_M3),
+    (("'<|open|>' + tag", "xtml_value("), _KIMI_K3),
     (("<atem:function_calls>", "<|start|>assistant"), _ATEM),
 )
 """Texts that a template has to have, all of them, for a dialect."""

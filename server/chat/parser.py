@@ -12,6 +12,7 @@ from typing import Literal
 from server.chat.answer_form import CallsAt
 from server.chat.argument_reader import reader_of
 from server.chat.dialect import ID_LENGTH, Dialect, Form, Hole, literal_start
+from server.chat.marked_text import held
 from server.chat.reading import ArgumentReader
 from server.chat.text_schema import Schema
 from server.chat.thinking import ThinkingReader, ThinksAt, held_length
@@ -102,6 +103,9 @@ class AnswerParser:
             thought, rest = self._thinking.finish(rest)
             self.thought_length += length - len(rest)
             return [*[ReasoningDelta(thought)][: len(thought)], *[ContentDelta(rest)][: len(rest)]]
+        if self._dialect.text_end and self._state == "content":
+            rest = rest.partition(self._dialect.text_end)[0]
+            rest = rest[: len(rest) - held(rest, self._dialect.text_end)]
         return [ContentDelta(rest)] if rest and self._state == "content" else []
 
     def _advance(self, deltas: list[Delta]) -> bool:
@@ -158,11 +162,25 @@ class AnswerParser:
             self._text = self._text[found:]
             self._go(self._dialect.begin, "name")
             return True
-        held = held_length(self._text, trigger) if finds_calls else 0
-        sure, self._text = self._text[: len(self._text) - held], self._text[len(self._text) - held :]
+        if self._dialect.text_end and self._dialect.text_end in self._text:
+            return self._end_text(deltas)
+        mark = trigger if finds_calls else self._dialect.text_end
+        kept = held_length(self._text, mark) if mark else 0
+        sure, self._text = self._text[: len(self._text) - kept], self._text[len(self._text) - kept :]
         if sure:
             deltas.append(ContentDelta(sure))
         return False
+
+    def _end_text(self, deltas: list[Delta]) -> bool:
+        """The text is over: calls follow, or nothing."""
+        said, _, rest = self._text.partition(self._dialect.text_end)
+        if said:
+            deltas.append(ContentDelta(said))
+        self._text = self._dialect.text_end + rest
+        if self._calls_at != "nowhere" and self._dialect.trigger.startswith(self._text):
+            return False
+        self._state = "end"
+        return True
 
     def _go(self, form: Form, after: _State) -> None:
         self._form, self._after_form, self._state = form, after, "form"

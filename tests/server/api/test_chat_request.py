@@ -126,6 +126,18 @@ def test_a_pattern_of_javascripts_is_no_mistake() -> None:
     assert read(tools=[tool_with({"type": "object", "properties": {"a": {"pattern": r"^\p{L}+$"}}})]).tools
 
 
+@pytest.mark.parametrize(
+    ("effort", "variables"),
+    [
+        ("none", {"reasoning_effort": "none", "enable_thinking": False, "thinking": False}),
+        ("medium", {"reasoning_effort": "medium", "thinking_effort": "high"}),
+        ("max", {"reasoning_effort": "max", "thinking_effort": "max"}),
+    ],
+)
+def test_the_effort_reaches_templates_under_their_names(effort: str, variables: dict[str, Any]) -> None:
+    assert read(reasoning_effort=effort).template_variables == variables
+
+
 def test_the_repetition_penalty_has_two_names() -> None:
     assert read(repetition_penalty=1.2).sampling == read(repeat_penalty=1.2).sampling
     assert read(repeat_penalty=1.2).sampling.repetition_penalty == 1.2

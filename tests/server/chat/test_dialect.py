@@ -5,13 +5,16 @@ import pytest
 from grammars import Spacing
 from server.chat.arguments import JsonArguments
 from server.chat.choosing import dialect_of as derive
-from server.chat.conversation import Conversations
+from server.chat.conversation import Conversations, Prepared
 from server.chat.dialect import GENERIC, Hole, Reasoning
-from server.chat.messages import Message, ToolCall
+from server.chat.messages import Message, Tool, ToolCall
+from server.chat.parser import CallDelta, CallStart, ContentDelta, ReasoningDelta
 from server.chat.request import ChatRequest
 from server.chat.template import ChatTemplate
 
+from . import llama_templates
 from .templates import HERMES, OURS, TOOLLESS
+from .test_dialect_laws import admits
 
 CALLS = (ToolCall("a", '{"x":"\\"quoted\\" é </tool_call>"}', "1"), ToolCall("b", "{}", "2"))
 
@@ -93,3 +96,59 @@ def test_roles_that_a_template_refuses_are_said_by_one_it_knows() -> None:
         Message("user", "r"),
     )
     assert held.prompt(ChatRequest(messages)).text == "user:Be brief.\n\nq;assistant:a;user:r;"
+
+
+KIMI_K3 = pytest.mark.skipif("Kimi-K3" not in llama_templates.NAMES, reason="run scripts/llama_sources.sh .venv")
+TEXT_END = "<|close|>response<|sep|>"
+TOOL = Tool("get", {"type": "object", "properties": {"n": {"type": ["integer", "null"]}}})
+
+
+def kimi(**variables: object) -> tuple[Conversations, Prepared]:
+    held = Conversations(llama_templates.template("Kimi-K3"))
+    request = ChatRequest((Message("user", "q"),), (TOOL,), template_variables=variables)
+    return held, held.prepare(request)
+
+
+def told(held: Conversations, prepared: Prepared, text: str) -> tuple[str, str, str]:
+    """Thought, content and calls of an answer, fed a few characters at a time."""
+    parser, found = held.parser(prepared), ["", "", ""]
+    parts = [text[start : start + 5] for start in range(0, len(text), 5)]
+    for delta in [*(one for part in parts for one in parser.feed(part)), *parser.finish()]:
+        match delta:
+            case ReasoningDelta(part):
+                found[0] += part
+            case ContentDelta(part):
+                found[1] += part
+            case CallStart(_, name):
+                found[2] += name
+            case CallDelta(_, part):
+                found[2] += part
+    return found[0], found[1], found[2]
+
+
+@KIMI_K3
+@pytest.mark.parametrize("rest", ["", TEXT_END, f"{TEXT_END}<|close|>message<|sep|>", "<|close|>resp"])
+@pytest.mark.parametrize("thinks", [True, False])
+def test_a_text_ends_at_its_mark_and_nothing_behind_it_is_said(rest: str, thinks: bool) -> None:
+    held, prepared = kimi(thinking=thinks)
+    begin = "Hm.<|close|>think<|sep|><|open|>response<|sep|>" if thinks else ""
+    assert told(held, prepared, f"{begin}Hello.{rest}") == ("Hm." if thinks else "", "Hello.", "")
+
+
+@KIMI_K3
+@pytest.mark.parametrize("words", ["", "I look."])
+def test_calls_come_behind_the_end_of_the_text_and_tell_the_types_of_their_arguments(words: str) -> None:
+    held, prepared = kimi()
+    constraint = prepared.grammar.constraint
+    assert constraint is not None
+    assert constraint.lark is not None
+    end = "<|close|>think<|sep|><|open|>response<|sep|>"
+    for kind, value in (("number", "3"), ("null", "null")):
+        parameter = f'<|open|>argument key="n" type="{kind}"<|sep|>{value}<|close|>argument<|sep|>'
+        call = f'<|open|>call tool="get" index="1"<|sep|>{parameter}<|close|>call<|sep|>'
+        answer = f"{end}{words}{TEXT_END}<|open|>tools<|sep|>{call}<|close|>tools<|sep|>"
+        assert admits(constraint, answer)
+        assert not admits(constraint, answer.replace(f'"{kind}"', '"object"'))
+        assert told(held, prepared, f"Hm.{answer}") == ("Hm.", words, f'get{{"n": {value}}}')
+    assert admits(constraint, f"{end}{words}{TEXT_END}")
+    assert not admits(constraint, f"{end}{words}{TEXT_END}<|open|>tools<|sep|>")
