@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests clients fuzz explore format bench bench-grammars eval eval-promise dialects clean
+.PHONY: serve test lint types floors tests clients fuzz explore format bench bench-grammars eval eval-promise case-study dialects clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -63,6 +63,10 @@ eval-promise: SUITES = scenarios
 eval-promise: $(VENV)/.dev
 	LLAMA_SERVER= scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) --choice required --temperature 1 --seeds 16 --grammar on \
 		--max-tokens 256 --output runs/eval-promise $(ARGS)
+
+# A tool set that no model has seen: what fine-tuning gains on it and what it forgets. Needs the chat data (TRAMMEL_DATA).
+case-study: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.case_study $(ARGS)
 
 # What each chat template in llama.cpp's sources gets: derived, named or generic.
 dialects: $(VENV)/.dev

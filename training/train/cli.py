@@ -56,6 +56,9 @@ def train(
     full: Annotated[bool, typer.Option("--full", help="Train all weights instead of an adapter.")] = False,
     qlora: Annotated[bool, typer.Option("--qlora", help="The base in 4 bits: bitsandbytes and a GPU.")] = False,
     max_length: Annotated[int, typer.Option(help="Tokens of a row; longer ones are cut after an answer.")] = 2048,
+    packing: Annotated[
+        bool, typer.Option("--packing", help="Several conversations a row; each sees itself alone.")
+    ] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps.")] = 50,
     evaluate_every: Annotated[int | None, typer.Option(help="Steps; by default an epoch.", show_default=False)] = None,
     patience: Annotated[int | None, typer.Option(help="End after so many evaluations without a better one.")] = None,
@@ -84,7 +87,8 @@ def train(
             model=model_name or _default_model(), train_path=data, output=output_dir, validation_path=validation_path,
             method=method, adapter=None if full else adapter, epochs=num_train_epochs, max_steps=max_steps,
             batch_size=per_device_train_batch_size, accumulation=gradient_accumulation_steps,
-            learning_rate=learning_rate, longest=max_length, is_quantized=qlora, seed=seed, threads=threads,
+            learning_rate=learning_rate, longest=max_length, packs=packing, is_quantized=qlora,
+            seed=seed, threads=threads,
             checkpoint_every=checkpoint_every, evaluate_every=evaluate_every, patience=patience,
             forgetting_budget=forgetting_budget, allow_invalid=allow_invalid,
         )  # fmt: skip

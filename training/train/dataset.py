@@ -44,13 +44,13 @@ def read_rows(path: Path, renderer: Renderer, longest: int, *, allow_invalid: bo
 
 
 class PaddedBatches:
-    """Collates rows: padded at their end, where nothing is learnt."""
+    """Collates rows: padded at their end, where nothing is learnt. Packed rows tell conversations by positions."""
 
     def __init__(self, pad: int) -> None:
         self._pad = pad
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Tensors of shape (rows, tokens)."""
+        """Tensors of shape (rows, tokens). Padding of packed rows is one more conversation."""
         width = max(len(row["input_ids"]) for row in rows)
         ids = torch.full((len(rows), width), self._pad)
         labels = torch.full((len(rows), width), -100)
@@ -60,4 +60,9 @@ class PaddedBatches:
             ids[number, :length] = torch.tensor(row["input_ids"])
             labels[number, :length] = torch.tensor(row["labels"])
             mask[number, :length] = 1
-        return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+        if "position_ids" not in rows[0]:
+            return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+        positions = torch.stack([torch.arange(width) - len(row["input_ids"]) for row in rows])
+        for number, row in enumerate(rows):
+            positions[number, : len(row["position_ids"])] = torch.tensor(row["position_ids"])
+        return {"input_ids": ids, "labels": labels, "position_ids": positions}

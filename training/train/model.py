@@ -1,6 +1,7 @@
 """The model to train, and TRL's trainer around it."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedMod
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from training.train.dataset import PaddedBatches
+from training.train.packing import columns, pack
 from training.train.pairs import Pair
 from training.train.recipe import AdapterSettings, TrainingRecipe
 from training.train.rows import Row
@@ -43,8 +45,11 @@ def supervised_trainer(
     model: PreTrainedModel, tokenizer: Any, rows: tuple[Row, ...], recipe: TrainingRecipe, callback: TrainerCallback
 ) -> SFTTrainer:
     """Rows are rendered and masked already: TRL neither prepares nor cuts them."""
-    columns = {"input_ids": [list(row.ids) for row in rows], "labels": [row.labels() for row in rows]}
-    data = Dataset.from_dict({**columns, "length": [len(row.ids) for row in rows]})
+    bins = pack(rows, recipe.longest) if recipe.packs else [(row,) for row in rows]
+    examples = [{**columns(packed), "length": sum(len(row.ids) for row in packed)} for packed in bins]
+    data = Dataset.from_list(examples)
+    if not recipe.packs:
+        data = data.remove_columns("position_ids")
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -93,9 +98,10 @@ def preference_trainer(
     return trainer
 
 
-def planned_steps(rows: int, recipe: TrainingRecipe) -> int:
+def planned_steps(rows: Sequence[Row], recipe: TrainingRecipe) -> int:
     """Optimizer steps of the whole run, on one device."""
-    batches = math.ceil(rows / recipe.batch_size)
+    count = len(pack(rows, recipe.longest)) if recipe.packs else len(rows)
+    batches = math.ceil(count / recipe.batch_size)
     return recipe.max_steps or math.ceil(recipe.epochs * math.ceil(batches / recipe.accumulation))
 
 

@@ -97,7 +97,7 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     audit = rows.audit
     (recipe.output / "audit.json").write_text(json.dumps(audit.as_json(), indent=1))
     audit.check()
-    steps = planned_steps(len(rows.rows), recipe)
+    steps = planned_steps(rows.rows, recipe)
     on_event(Audited(audit.records, len(rows.rows), steps, audit, renderer.parts(rows.rows[0])))
     evaluator = None
     if recipe.validation_path is not None:

@@ -109,13 +109,14 @@ def test_wrong_preference_lines_are_refused(line: Any, reason: str, renderer: Re
 @pytest.mark.filterwarnings("ignore:.*save_embedding_layers:UserWarning")
 def test_dpo_learns_to_prefer_the_right_calls(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
     recipe = TrainingRecipe(
-        model=base, train_path=lines, output=tmp_path / "run", method="dpo", max_steps=8, batch_size=4, accumulation=1,
+        model=base, train_path=lines, output=tmp_path / "run", method="dpo", max_steps=16, batch_size=4, accumulation=1,
         learning_rate=2e-2, longest=512, threads=1, adapter=AdapterSettings(rank=4, alpha=8),
     )  # fmt: skip
     events: list[Event] = []
     outcome = train(recipe, events.append, cache=cache)
     steps = [event for event in events if isinstance(event, Stepped)]
     assert steps[0].loss == pytest.approx(0.693, abs=0.01)  # ln 2: no preference yet
-    assert steps[-1].loss < 0.62
-    assert steps[-1].token_accuracy == 1
+    last = steps[-6:]
+    assert sum(step.loss for step in last) / len(last) < 0.6
+    assert sum(step.token_accuracy or 0 for step in last) / len(last) > 0.6
     assert outcome.gguf is not None
