@@ -43,7 +43,8 @@ def train(
     per_device_train_batch_size: Annotated[int, typer.Option(help="Rows at once.")] = 4,
     gradient_accumulation_steps: Annotated[int, typer.Option(help="Batches a step.")] = 4,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak. By default 2e-4, with --full 2e-5, for DPO 5e-5.", show_default=False)
+        float | None,
+        typer.Option(help="Peak. By default what suits the model's width: docs/training.md.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights and order.")] = 42,
     rank: Annotated[int, typer.Option(help="Of the adapter.")] = 16,

@@ -53,7 +53,7 @@ def supervised_trainer(
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
-            **common_arguments(recipe),
+            **common_arguments(recipe, model.config.hidden_size),
             train_sampling_strategy="group_by_length",
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
@@ -88,7 +88,7 @@ def preference_trainer(
     )
     trainer = _PairsTrainer(
         model=model,
-        args=DPOConfig(**common_arguments(recipe), max_length=None, beta=recipe.beta),
+        args=DPOConfig(**common_arguments(recipe, model.config.hidden_size), max_length=None, beta=recipe.beta),
         train_dataset=data,
         processing_class=tokenizer,
         peft_config=lora_config(recipe.adapter) if recipe.adapter else None,
@@ -105,7 +105,7 @@ def planned_steps(rows: Sequence[Row], recipe: TrainingRecipe) -> int:
     return recipe.max_steps or math.ceil(recipe.epochs * math.ceil(batches / recipe.accumulation))
 
 
-def common_arguments(recipe: TrainingRecipe) -> dict[str, Any]:
+def common_arguments(recipe: TrainingRecipe, width: int) -> dict[str, Any]:
     """What TRL's methods have in common."""
     on_gpu = torch.cuda.is_available()
     return {
@@ -114,7 +114,7 @@ def common_arguments(recipe: TrainingRecipe) -> dict[str, Any]:
         "max_steps": recipe.max_steps or -1,
         "per_device_train_batch_size": recipe.batch_size,
         "gradient_accumulation_steps": recipe.accumulation,
-        "learning_rate": recipe.peak_learning_rate,
+        "learning_rate": recipe.peak_learning_rate(width),
         "lr_scheduler_type": "cosine",
         "warmup_steps": recipe.warmup,
         "weight_decay": recipe.weight_decay,

@@ -9,6 +9,7 @@ LORA_LEARNING_RATE = 2e-4
 """An adapter takes about ten times what all weights do (https://thinkingmachines.ai/blog/lora/)."""
 FULL_LEARNING_RATE = 2e-5
 DPO_LEARNING_RATE = 5e-5
+_USUAL_WIDTH = 2048
 _MAY_CHANGE = {"output", "threads", "checkpoint_every", "name", "allow_invalid"}
 """What may differ when a run is resumed."""
 
@@ -53,7 +54,9 @@ class TrainingRecipe(BaseModel):
     accumulation: int = Field(4, ge=1)
     """Batches a step."""
     learning_rate: float | None = Field(None, gt=0)
-    """Peak of the schedule. None: 2e-4 for an adapter, 2e-5 for all weights, 5e-5 for DPO."""
+    """Peak of the schedule. None: see `peak_learning_rate`."""
+    learning_rate_multiplier: float = Field(1.0, gt=0)
+    """Of the one that is chosen where none is given."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps."""
     weight_decay: float = Field(0.0, ge=0)
@@ -91,13 +94,18 @@ class TrainingRecipe(BaseModel):
             raise ValueError("pairs can't be packed")
         return self
 
-    @property
-    def peak_learning_rate(self) -> float:
+    def peak_learning_rate(self, width: int) -> float:
+        """The one given, or what usually does for a model of this width (its hidden size).
+
+        2e-5 for all weights. For an adapter 2e-4 (DPO: 5e-5) at a width of 2048, more where a model is narrower, up to
+        ten times, and less where it is wider, down to half.
+        """
         if self.learning_rate is not None:
             return self.learning_rate
         if self.adapter is None:
-            return FULL_LEARNING_RATE
-        return DPO_LEARNING_RATE if self.method == "dpo" else LORA_LEARNING_RATE
+            return FULL_LEARNING_RATE * self.learning_rate_multiplier
+        usual = DPO_LEARNING_RATE if self.method == "dpo" else LORA_LEARNING_RATE
+        return usual * min(10.0, max(0.5, _USUAL_WIDTH / width)) * self.learning_rate_multiplier
 
     @property
     def adapter_name(self) -> str:

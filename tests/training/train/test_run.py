@@ -181,6 +181,24 @@ def test_four_bits_without_their_library_or_a_gpu_are_refused(
         train(recipe_for(base, lines, tmp_path / "run", is_quantized=True), cache=cache)
 
 
+def test_all_weights_can_be_trained_and_are_written_as_a_whole_model(
+    base: Path, lines: Path, cache: Path, tmp_path: Path
+) -> None:
+    outcome = train(recipe_for(base, lines, tmp_path / "run", max_steps=1, adapter=None), cache=cache)
+    assert outcome.gguf is not None
+    assert read_header(outcome.gguf).text("tokenizer.chat_template")
+
+
+def test_the_learning_rate_follows_the_width_unless_it_is_given(base: Path, lines: Path, tmp_path: Path) -> None:
+    recipe = TrainingRecipe(model=base, train_path=lines, output=tmp_path)
+    assert [recipe.peak_learning_rate(width) for width in (64, 256, 2048, 8192)] == pytest.approx(
+        [2e-3, 1.6e-3, 2e-4, 1e-4]
+    )
+    assert recipe.model_copy(update={"learning_rate_multiplier": 3}).peak_learning_rate(2048) == pytest.approx(6e-4)
+    assert recipe.model_copy(update={"adapter": None}).peak_learning_rate(64) == 2e-5
+    assert recipe.model_copy(update={"learning_rate": 7.0}).peak_learning_rate(64) == 7.0
+
+
 def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
     for number in (4, 10, 12):
         (tmp_path / f"checkpoint-{number}").mkdir()
