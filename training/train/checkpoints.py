@@ -11,14 +11,15 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The latest whole one; broken ones are removed."""
-    whole = []
+    """The latest whole one."""
+    return max((path for path in folder.glob("checkpoint-*") if (path / _MARK).exists()), key=step_of, default=None)
+
+
+def remove_broken(folder: Path) -> None:
+    """What a kill left half written."""
     for path in folder.glob("checkpoint-*"):
-        if (path / _MARK).exists():
-            whole.append(path)
-        else:
+        if not (path / _MARK).exists():
             shutil.rmtree(path)
-    return max(whole, key=step_of, default=None)
 
 
 def step_of(checkpoint: Path) -> int:

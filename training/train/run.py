@@ -7,7 +7,7 @@ files and the GGUF), loss.png, metrics.png and outcome.json.
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,16 +55,21 @@ def run(
 
     Raises: InvalidDataError, NothingToLearnError, RecipeMismatchError, RecipeError, ExportError, OSError.
     """
+    from training.train.processes import is_first, wait_for_all
+
     recipe.output.mkdir(parents=True, exist_ok=True)
     _claim(recipe)
     if (recipe.output / _OUTCOME).exists():
         return read_outcome(recipe.output)
     _limit_threads(recipe)
-    prepared = prepare(recipe, on_event, cache)
-    outcome = _train(recipe, prepared, on_event, should_stop)
-    if outcome.is_finished:
+    tell: Tell = on_event if is_first() else lambda _: None
+    prepared = prepare(recipe, tell, cache)
+    outcome = _train(recipe, prepared, tell, should_stop)
+    if outcome.is_finished and is_first():
+        outcome = _export(recipe, prepared.base, outcome, tell)
         _write_outcome(recipe.output, outcome)
-    return outcome
+    wait_for_all()
+    return read_outcome(recipe.output) if outcome.is_finished else outcome
 
 
 def read_outcome(output: Path) -> Outcome:
@@ -83,6 +88,7 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     from training.train.evaluation import Evaluator
     from training.train.model import planned_steps
     from training.train.pairs import Pair, read_pairs
+    from training.train.processes import is_first
     from training.train.rows import Renderer
 
     base = checkpoint_of(recipe.model, cache)
@@ -95,7 +101,8 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     else:
         rows = read_rows(recipe.train_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
     audit = rows.audit
-    (recipe.output / "audit.json").write_text(json.dumps(audit.as_json(), indent=1))
+    if is_first():
+        (recipe.output / "audit.json").write_text(json.dumps(audit.as_json(), indent=1))
     audit.check()
     steps = planned_steps(rows.rows, recipe)
     on_event(Audited(audit.records, len(rows.rows), steps, audit, renderer.parts(rows.rows[0])))
@@ -107,6 +114,8 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
 
 
 def _claim(recipe: TrainingRecipe) -> None:
+    from training.train.processes import is_first
+
     path = recipe.output / "recipe.json"
     if path.exists():
         earlier = TrainingRecipe.model_validate_json(path.read_text())
@@ -115,7 +124,8 @@ def _claim(recipe: TrainingRecipe) -> None:
                 f"{recipe.output} holds a run with another {', '.join(different)}. Give the same to go on with it, "
                 "or another folder."
             )
-    path.write_text(recipe.model_dump_json(indent=1))
+    if is_first():
+        path.write_text(recipe.model_dump_json(indent=1))
 
 
 def _limit_threads(recipe: TrainingRecipe) -> None:
@@ -126,11 +136,14 @@ def _limit_threads(recipe: TrainingRecipe) -> None:
 
 
 def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop: Callable[[], bool]) -> Outcome:
-    from training.train.checkpoints import last_checkpoint, step_of
+    from training.train.checkpoints import last_checkpoint, remove_broken, step_of
     from training.train.model import load_model, preference_trainer, supervised_trainer
     from training.train.plots import draw_run
+    from training.train.processes import is_first
     from training.train.watcher import Watcher
 
+    if is_first():
+        remove_broken(recipe.output / "checkpoints")
     checkpoint = last_checkpoint(recipe.output / "checkpoints")
     if checkpoint is not None:
         tell(Said(f"going on from {checkpoint.name}"))
@@ -142,24 +155,25 @@ def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop:
         trainer = supervised_trainer(model, tokenizer, prepared.rows.rows, recipe, watcher)
     watcher.precise = trainer.compute_loss_context_manager
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    draw_run(recipe.output)
     step, epoch = trainer.state.global_step, trainer.state.epoch or 0
+    if is_first():
+        draw_run(recipe.output)
     if watcher.was_stopped:
         return Outcome(False, step)
-    trained_tokens = round(prepared.rows.audit.tokens.total() * epoch)
-    best = watcher.standing
-    folder = recipe.output / "adapter"
+    folder, best = recipe.output / "adapter", watcher.standing
     if best.best_step is None:
         if prepared.evaluator is not None:
             tell(Said("no evaluation kept within the forgetting budget: the adapter is that of the last step"))
         trainer.save_model(str(folder))
-    else:
+    elif is_first():
         shutil.copytree(watcher.best_folder, folder, dirs_exist_ok=True)
-    gguf = _export(recipe, prepared.base, tell)
-    return Outcome(True, step, trained_tokens, folder, gguf, best.best_step, best.metrics)
+        tokenizer.save_pretrained(folder)
+    trained_tokens = round(prepared.rows.audit.tokens.total() * epoch)
+    return Outcome(True, step, trained_tokens, folder, None, best.best_step, best.metrics)
 
 
-def _export(recipe: TrainingRecipe, base: Path, tell: Tell) -> Path:
+def _export(recipe: TrainingRecipe, base: Path, outcome: Outcome, tell: Tell) -> Outcome:
+    """The outcome with the GGUF file. Raises: ExportError."""
     from training.export.adapter import export_adapter
     from training.export.card import ModelCard
     from training.export.model import export_model
@@ -171,7 +185,7 @@ def _export(recipe: TrainingRecipe, base: Path, tell: Tell) -> Path:
     else:
         worst = export_adapter(folder, path, base, recipe.adapter_name, lambda text: tell(Said(text)))
     tell(Exported(path, worst))
-    return path
+    return replace(outcome, gguf=path)
 
 
 def _write_outcome(output: Path, outcome: Outcome) -> None:

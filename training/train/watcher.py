@@ -12,6 +12,7 @@ from training.train.checkpoints import mark_complete
 from training.train.evaluation import Evaluator, Metrics, Precise, Standing, standing
 from training.train.events import Evaluated, Event, Said, Saved, Stepped
 from training.train.log import RunLog
+from training.train.processes import any_says, is_first
 from training.train.recipe import TrainingRecipe
 
 _ACCURACIES = ("rewards/accuracies", "mean_token_accuracy")
@@ -31,20 +32,27 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self.was_stopped = False
         self.precise: Precise | None = None
         """The trainer's autocast, once there is a trainer."""
-        self.log = RunLog(recipe.output)
-        self.log.trim(start)
+        self._log = RunLog(recipe.output)
+        self._evaluations = [
+            (record["step"], record["metrics"])
+            for record in self._log.read()
+            if "metrics" in record and record["step"] <= start
+        ]
+        self._is_first = is_first()
+        if self._is_first:
+            self._log.trim(start)
         self._recipe = recipe
         self._evaluator = evaluator
         self._tell = on_event
         self._should_stop = should_stop
-        self._board = SummaryWriter(str(recipe.output / "tensorboard"), purge_step=start + 1 if start else None)
+        purged = start + 1 if start else None
+        self._board = SummaryWriter(str(recipe.output / "tensorboard"), purge_step=purged, write_to_disk=self._is_first)
         self._began = 0.0
 
     @property
     def standing(self) -> Standing:
-        """Of the evaluations in the log."""
-        seen = [(record["step"], record["metrics"]) for record in self.log.read() if "metrics" in record]
-        return standing(seen, self._recipe.forgetting_budget)
+        """Of the evaluations so far."""
+        return standing(self._evaluations, self._recipe.forgetting_budget)
 
     @property
     def best_folder(self) -> Path:
@@ -59,7 +67,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self._began = time.perf_counter()
 
     def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: Any) -> None:
-        if state.global_step < state.max_steps and self._should_stop():
+        if any_says(self._should_stop()) and state.global_step < state.max_steps:
             self.was_stopped = control.should_save = control.should_training_stop = True
 
     def on_log(
@@ -72,13 +80,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         if state.global_step % each == 0 or state.global_step == state.max_steps:
             self._evaluate(state.global_step, kept["model"])
             patience = self._recipe.patience
-            if patience is not None and self.standing.without_gain >= patience:
+            if patience is not None and any_says(self.standing.without_gain >= patience):
                 self._tell(Said(f"stopped: {patience} evaluations without a better one"))
                 control.should_training_stop = True
 
     def on_save(self, arguments: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         path = Path(arguments.output_dir) / f"checkpoint-{state.global_step}"
-        mark_complete(path)
+        if self._is_first:
+            mark_complete(path)
         self._tell(Saved(state.global_step, path))
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
@@ -90,7 +99,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             state.global_step, state.max_steps, float(state.epoch or 0), float(logs["loss"]),
             float(logs["learning_rate"]), time.perf_counter() - self._began, accuracy,
         )  # fmt: skip
-        self.log.write({
+        self._write({
             "step": event.step, "epoch": round(event.epoch, 4), "loss": event.loss, "token_accuracy": accuracy,
             "learning_rate": event.learning_rate, "seconds": round(event.seconds, 4),
         })  # fmt: skip
@@ -101,12 +110,17 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         if self._evaluator is None or self.precise is None:
             return
         metrics: Metrics = self._evaluator.measure(model, self.precise)
-        self.log.write({"step": step, "metrics": metrics})
+        self._write({"step": step, "metrics": metrics})
+        self._evaluations.append((step, metrics))
         is_best = self.standing.best_step == step
-        if is_best:
+        if is_best and self._is_first:
             model.save_pretrained(self.best_folder)
         self._draw({f"validation/{name}": value for name, value in metrics.items()}, step)
         self._tell(Evaluated(step, metrics, is_best))
+
+    def _write(self, record: dict[str, Any]) -> None:
+        if self._is_first:
+            self._log.write(record)
 
     def _draw(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():

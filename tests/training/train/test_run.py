@@ -16,7 +16,7 @@ from server.engine.gguf_header import read_header
 from training.cli import app
 from training.data.validation import InvalidDataError
 from training.train.audit import NothingToLearnError
-from training.train.checkpoints import last_checkpoint
+from training.train.checkpoints import last_checkpoint, remove_broken
 from training.train.events import Audited, Evaluated, Event, Exported, Outcome, Saved, Stepped
 from training.train.log import RunLog
 from training.train.model import RecipeError
@@ -199,12 +199,35 @@ def test_the_learning_rate_follows_the_width_unless_it_is_given(base: Path, line
     assert recipe.model_copy(update={"learning_rate": 7.0}).peak_learning_rate(64) == 7.0
 
 
+def test_two_processes_train_one_model(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
+    held = write_lines(tmp_path / "held.jsonl", [calling("Paris"), talking("Paris")])
+    recipe = recipe_for(
+        base, lines, tmp_path / "mine", max_steps=2, accumulation=1, validation_path=held, evaluate_every=1, patience=1
+    )
+    program = tmp_path / "both.py"
+    program.write_text(
+        "import sys; from pathlib import Path; from training.train.recipe import TrainingRecipe;"
+        "from training.train.run import run; recipe = TrainingRecipe.model_validate_json(sys.argv[1]);"
+        "print(run(recipe, lambda e: None, cache=Path(sys.argv[2])).gguf)"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(program)]
+    made = subprocess.run(
+        [*launch, recipe.model_dump_json(), str(cache)], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=170, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr[-2000:]
+    assert made.stdout.splitlines().count(str(recipe.output / "adapter" / "mine.gguf")) == 2
+    records = RunLog(recipe.output).read()
+    assert [record["step"] for record in records if "loss" in record] == list(range(1, len(losses(recipe.output)) + 1))
+
+
 def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
     for number in (4, 10, 12):
         (tmp_path / f"checkpoint-{number}").mkdir()
     for number in (4, 10):
         (tmp_path / f"checkpoint-{number}" / ".complete").touch()
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    remove_broken(tmp_path)
     assert not (tmp_path / "checkpoint-12").exists()
 
 
