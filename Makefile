@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test lint types floors tests clients fuzz explore format bench bench-grammars eval eval-promise case-study dialects clean
+.PHONY: serve test lint types floors tests clients fuzz explore format bench bench-retrieval bench-grammars eval eval-promise case-study dialects clean
 
 serve: $(VENV)/.serve
 	$(BIN)/trammel serve $(ARGS)
@@ -50,6 +50,10 @@ bench-grammars: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/pip install --quiet 'matplotlib>=3.9,<4'
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+# How many of the right tools are found among 500 and 4,076, and how fast among 50,000. Needs the data sets (TRAMMEL_DATA).
+bench-retrieval: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.retrieval --embeddings "$$(scripts/embedding_model.sh $(VENV))" $(ARGS)
 
 # Our model with and without its grammar, an adapter of it (ADAPTER=file.gguf), and llama-server where its binary is found,
 # over our own scenarios and whatever public data there are (TRAMMEL_DATA): one table, and runs/eval/report.html.

@@ -61,6 +61,7 @@ from server.store.tools import ToolStore
 from server.tools.functions import load_tools
 from server.tools.gateway.credentials import Secrets
 from server.tools.registry import Registry
+from server.tools.retrieval import ToolFinder
 from server.worker_process import WorkerProcess
 
 logger = logging.getLogger("trammel")
@@ -95,8 +96,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     folder = AdapterFolder(home.engine, settings.adapters) if settings.adapters else None
-    tools = open_tools(settings, database)
-    runs = open_runs(settings, catalog, database, keys, tools)
+    finder = ToolFinder(
+        embeddings.embed_with(catalog, settings.tool_search_model) if settings.tool_search_model else None
+    )
+    tools = open_tools(settings, database, finder)
+    runs = open_runs(settings, catalog, database, keys, tools, finder)
     workshop = Workshop.of(database, workshop_home) if workshop_home else None
     fine_tuned = FineTunedModels(home, workshop) if workshop else None
     worker = WorkerProcess(workshop_home.folder, settings.store) if workshop_home and settings.worker else None
@@ -150,11 +154,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def open_tools(settings: Settings, database: sa.Engine) -> Registry:
-    """The operator's own tools and those of the database. Raises: ToolsError, if a tool can't be loaded."""
+def open_tools(settings: Settings, database: sa.Engine, finder: ToolFinder) -> Registry:
+    """The operator's own tools, those of the database and the search. Raises: ToolsError, if a tool can't be loaded."""
     given = load_tools(settings.tools) if settings.tools else ()
-    registry = Registry(ToolStore(database), given, Secrets(settings.tool_secrets))
+    registry = Registry(ToolStore(database), [*given, finder.as_tool()], Secrets(settings.tool_secrets))
     registry.load()
+    finder.tools = registry
     return registry
 
 
@@ -166,10 +171,12 @@ def open_home(settings: Settings) -> Home | None:
         raise DatabaseError(f"the home folder {settings.home} can't be made: {error.strerror}") from error
 
 
-def open_runs(settings: Settings, catalog: Catalog, database: sa.Engine, keys: KeyRing, tools: Registry) -> Runs:
+def open_runs(
+    settings: Settings, catalog: Catalog, database: sa.Engine, keys: KeyRing, tools: Registry, finder: ToolFinder
+) -> Runs:
     """The runs of the server's own tools. Raises: DatabaseError."""
     own = open_database(database_url(settings.runs)) if settings.runs else database
-    loop = Loop(tools, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout)
+    loop = Loop(tools, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout, finder=finder)
     ceiling = Caps(
         settings.run_steps, settings.run_calls, settings.run_seconds, settings.run_tokens, settings.run_bytes
     )

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         description="A TOML file of credentials for the APIs that tools call, NAME = VALUE, readable to nobody else; "
         "TRAMMEL_SECRET_NAME in the environment comes before it.",
     )
+    tool_search_model: str | None = Field(
+        None,
+        description="Name of a served embedding model by which tools are found where there are more than ten; without "
+        "it they are found by words alone.",
+    )
     runs: str | None = Field(
         None,
         description="A database for runs alone, written like `store`; by default that of `store`.",

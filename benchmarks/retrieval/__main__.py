@@ -81,6 +81,8 @@ async def searches(tools: Mapping[str, ToolDefinition], embed: Embed | None) -> 
         both, vectors = ToolIndex(embed), ToolIndex(embed, meaning=1.0)
         await both.sync(tools)
         await vectors.sync(tools)
+        await both.settle()
+        await vectors.settle()
         found |= {"vectors": finding(vectors), "both, by score": finding(both), "both, by rank": fusing(words, vectors)}
     return found
 
@@ -145,6 +147,7 @@ async def timed(label: str, tools: Mapping[str, ToolDefinition], queries: list[Q
     index = ToolIndex(anything if embed else None)
     start = time.perf_counter()
     await index.sync(tools)
+    await index.settle()
     built = time.perf_counter() - start
     search = finding(index)
     seconds = []

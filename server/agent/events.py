@@ -47,7 +47,21 @@ class Started:
     """What the door was asked with, for the door's own use."""
     asks: bool = False
     """The model may ask the user."""
+    needed: tuple[str, ...] = ()
+    """Tools that the model is shown whatever the user says, because the request names them."""
     kind: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Tools that the model is shown from now on; without such an event, all of the run's."""
+
+    tools: tuple[str, ...]
+    heard: int
+    """How many of the user's messages were looked at."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Tool to its places in the search."""
+    kind: Literal["offered"] = "offered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +171,7 @@ class Ended:
     kind: Literal["ended"] = "ended"
 
 
-Event = Started | Spoke | Judged | Decided | Begun | Returned | Received | Ended
+Event = Started | Offered | Spoke | Judged | Decided | Begun | Returned | Received | Ended
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Discriminator("kind")])
 
 

@@ -12,19 +12,16 @@ from server.agent.wording import error_text, result_text, size_of, trim
 from server.tools.definition import CallContext, ToolDefinition, ToolError, UncertainError
 
 
-async def execute(tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float) -> Returned:
+async def execute(tool: ToolDefinition, call: Call, begun: Begun, context: CallContext, seconds: float) -> Returned:
     """`seconds`: what is left to the run. Never raises but when it is cancelled."""
     with tool_span(tool.name, call.id) as operation:
-        returned = await _execute(tool, call, begun, run, principal, seconds)
+        returned = await _execute(tool, call, begun, context, seconds)
         describe_result(operation, returned)
     return returned
 
 
-async def _execute(
-    tool: ToolDefinition, call: Call, begun: Begun, run: str, principal: str, seconds: float
-) -> Returned:
+async def _execute(tool: ToolDefinition, call: Call, begun: Begun, context: CallContext, seconds: float) -> Returned:
     start = time.monotonic()
-    context = CallContext(run, f"{run}:{call.id}", principal)
     limit = min(tool.timeout, seconds)
     try:
         data = await asyncio.wait_for(tool.execute(json.loads(call.arguments), context), limit)

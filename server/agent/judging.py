@@ -52,8 +52,8 @@ class Judge:
         if client_tool is not None:
             return await self._outside(call, client_tool, "client")
         tool = self.tools.get(call.name)
-        if tool is None or call.name not in state.started.tools:
-            names = ", ".join([*state.started.tools, *(one.name for one in state.started.client_tools)])
+        if tool is None or call.name not in state.shown:
+            names = ", ".join([*state.shown, *(one.name for one in state.started.client_tools)])
             return _fault(call, "schema", f"There is no tool {call.name}. There are: {names or 'none'}.")
         if state.started.tools[call.name] != tool.version:
             return _fault(call, "denied", f"The tool {call.name} has changed since this run began. Do without it.")

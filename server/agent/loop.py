@@ -16,6 +16,7 @@ from server.agent.canonical import approval_hash
 from server.agent.events import Begun, Decided, Ended, Judged, Returned
 from server.agent.execution import execute, interrupted
 from server.agent.judging import QUESTION, Judge
+from server.agent.offering import has_to_offer, offer
 from server.agent.policy import Guards, callable_names
 from server.agent.run import Run
 from server.agent.speaker import Speaker, UnavailableError
@@ -23,8 +24,9 @@ from server.agent.state import CallState, RunState
 from server.agent.tracing import chat_span, describe_turn
 from server.agent.wording import error_text
 from server.chat.messages import Tool
-from server.tools.definition import ToolDefinition
+from server.tools.definition import CallContext, ToolDefinition
 from server.tools.pinning import of_run
+from server.tools.retrieval import SEARCH_TOOLS, ToolFinder
 
 _TOGETHER = 8
 """Reads that run at the same time."""
@@ -38,6 +40,8 @@ class Loop:
     speaker: Speaker
     guards: Guards = field(default_factory=Guards)
     approval_seconds: float = 86_400.0
+    finder: ToolFinder | None = None
+    """Chooses the tools that are shown where there are many; None: all are."""
 
     async def advance(self, run: Run) -> None:
         """Until the run has ended or waits for somebody. Raises: UnavailableError, ConflictError, OverError."""
@@ -64,6 +68,8 @@ class Loop:
             await run.record(Ended("incomplete", "tokens") if state.latest.is_cut else Ended("completed"))
         elif state.cap is not None:
             await run.record(Ended("incomplete", state.cap))
+        elif self.finder is not None and has_to_offer(state):
+            await run.record(await offer(state, self.finder, self._callable(state)))
         else:
             await self._speak(run)
 
@@ -90,16 +96,20 @@ class Loop:
     def _shown(self, state: RunState) -> tuple[Tool, ...]:
         """All tools of the run, in one order, so that the prompt's beginning stays the same."""
         tools = of_run(self.tools, state.started.tools)
-        ours = [tools[name] for name in state.started.tools if name in tools]
+        ours = [tools[name] for name in state.shown if name in tools]
         listed = [Tool(tool.name, tool.parameters, tool.description) for tool in ours]
         asking = [QUESTION] if state.started.asks else []
         return (*listed, *state.started.client_tools, *asking)
 
-    def _names(self, state: RunState) -> tuple[str, ...]:
+    def _callable(self, state: RunState) -> tuple[str, ...]:
         pinned = state.started.tools
         ours = [tool for name, tool in of_run(self.tools, pinned).items() if pinned.get(name) == tool.version]
+        return callable_names(ours, state.started.restrictions)
+
+    def _names(self, state: RunState) -> tuple[str, ...]:
+        shown = set(state.shown)
         others = [tool.name for tool in state.started.client_tools] + [QUESTION.name] * state.started.asks
-        return (*callable_names(ours, state.started.restrictions), *others)
+        return (*(name for name in self._callable(state) if name in shown), *others)
 
     async def _execute(self, run: Run, calls: list[CallState]) -> None:
         """Reads that stand together run at the same time, anything else by itself."""
@@ -134,7 +144,10 @@ class Loop:
         begun = Begun(call.call.id, number, attempt)
         await run.record(begun)
         seconds = max(0.0, state.started.caps.seconds - state.spent.seconds)
-        return execute(tool, call.call, begun, run.id, state.started.principal, seconds)
+        context = CallContext(
+            run.id, f"{run.id}:{call.call.id}", state.started.principal, frozenset(state.started.tools)
+        )
+        return execute(tool, call.call, begun, context, seconds)
 
     def _affordable(self, state: RunState, calls: list[CallState]) -> list[CallState]:
         left = state.started.caps.calls - state.spent.calls
@@ -160,6 +173,8 @@ def obstacle(state: RunState, call: CallState, tool: ToolDefinition) -> str | No
     """Why a call that was judged fit may not run now: days may have passed, and the tool may be another."""
     if state.started.tools.get(tool.name) != tool.version:
         return "The tool has changed since this run began."
+    if tool.name == SEARCH_TOOLS and state.tainted_by:
+        return "Which tools there are is settled once anything untrusted has been read."
     if call.approval is None or call.begun is not None:
         return None
     if call.approval.expires <= time.time():

@@ -17,6 +17,7 @@ from server.agent.events import (
     Ended,
     Event,
     Judged,
+    Offered,
     Received,
     Returned,
     Spoke,
@@ -27,6 +28,7 @@ from server.agent.provenance import Voices
 from server.agent.wording import size_of, with_calls
 from server.chat.messages import Message, ToolCall
 from server.tools.definition import ToolDefinition
+from server.tools.retrieval import SEARCH_TOOLS
 
 Waiting = Literal["approval", "client", "user"]
 
@@ -77,6 +79,12 @@ class RunState:
     latest: Spoke | None = None
     follows_fault: bool = False
     """A call of the turn before the latest had a fault."""
+    user_words: list[str] = field(default_factory=list)
+    """The user's messages and answers."""
+    offered: list[str] = field(default_factory=list)
+    """Tools that the model is shown; none: all of the run's."""
+    offered_for: int = 0
+    """How many of the user's words they were looked for by."""
     ended: Ended | None = None
     length: int = 1
     """Events so far."""
@@ -97,6 +105,9 @@ class RunState:
     def apply(self, event: Event, tools: Mapping[str, ToolDefinition]) -> None:
         self.length += 1
         match event:
+            case Offered():
+                self._offer(event.tools)
+                self.offered_for = max(1, event.heard)
             case Spoke():
                 self._speak(event)
             case Judged():
@@ -117,6 +128,11 @@ class RunState:
     def model(self) -> str:
         """As the request named it."""
         return str(self.started.request.get("model", ""))
+
+    @property
+    def shown(self) -> list[str]:
+        """Names of the server's tools in the prompt."""
+        return self.offered or list(self.started.tools)
 
     @property
     def unjudged(self) -> list[CallState]:
@@ -199,6 +215,9 @@ class RunState:
     def _turn(self) -> list[CallState]:
         return [self.calls[id_] for id_ in self.turn]
 
+    def _offer(self, names: Iterable[str]) -> None:
+        self.offered += [name for name in names if name in self.started.tools and name not in self.offered]
+
     def _speak(self, event: Spoke) -> None:
         self.follows_fault = any(call.has_fault for call in self._turn)
         self.latest = event
@@ -247,6 +266,8 @@ class RunState:
             entry = Entry(number, tool.name, call.judged.key, tool.effect, event.outcome, event.at, tool.touches)
             self.ledger.add(entry)
         self.voices.hear_result(number, event.data)
+        if call.call.name == SEARCH_TOOLS and event.outcome == "ok":
+            self._offer(found["name"] for found in event.data["tools"])
         if tool is None or tool.trust == "untrusted":
             self.tainted_by.append(number)
         self._settle(event.call, event.text)
@@ -255,6 +276,7 @@ class RunState:
         call = self.calls[event.call]
         if call.judged and call.judged.verdict == "question":
             self.voices.user.append(event.text)
+            self.user_words.append(event.text)
         else:
             self.voices.hear_result(0, event.text)
             self.tainted_by.append(0)
@@ -289,8 +311,10 @@ class RunState:
                     self.tainted_by.append(0)
             case "assistant":
                 self.voices.assistant.append(text)
-            case _:
+            case role:
                 self.voices.user.append(text)
+                if role == "user":
+                    self.user_words.append(text)
 
 
 def _arguments(call: Call) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
@@ -12,6 +13,7 @@ from server.api.errors import invalid
 from server.api.services import EmbeddingServices
 from server.engine.embedder import Embedder, Vector
 from server.engine.errors import ContextLengthExceededError
+from server.tools.retrieval import Embed
 
 _MOST_INPUTS = 2048
 """OpenAI's bound."""
@@ -58,6 +60,18 @@ async def create_embeddings(body: EmbeddingRequest, catalog: Annotated[Catalog, 
         "model": body.model,
         "usage": {"prompt_tokens": count, "total_tokens": count},
     }
+
+
+def embed_with(catalog: Catalog, model: str) -> Embed:
+    """Vectors by a served embedding model, as the search for tools takes them; texts that are too long are cut."""
+
+    async def embed(texts: Sequence[str]) -> Vector:
+        async with catalog.lend(model, EmbeddingServices) as services:
+            embedder = services.embedder
+            inputs = await asyncio.to_thread(_tokenize, embedder, list(texts))
+            return await embedder.embed([tokens[: embedder.context_length] for tokens in inputs])
+
+    return embed
 
 
 def _inputs(body: EmbeddingRequest) -> list[str | list[int]]:

@@ -32,7 +32,7 @@ from server.api.response_wire import (
     ServerToolChoice,
     ServerToolsIn,
 )
-from server.api.run_request import read_run_request
+from server.api.run_request import reach_of, read_run_request
 from server.api.run_routes import found, refusals
 from server.api.services import Services
 from server.api.stream import AnswerStream
@@ -177,7 +177,10 @@ def _options(source: _Source) -> TrammelOptions:
     if wanted is None:
         raise invalid("No run waits for this approval.", "input")
     given = source.body.trammel or TrammelOptions()
-    names = next((some for some in (wanted.names, given.tools) if some is not None), list(source.runs.loop.tools))
+    names = next(
+        (some for some in (wanted.names, given.tools) if some is not None),
+        reach_of(source.runs.loop.tools),
+    )
     ceiling = source.runs.ceiling.calls if source.runs.ceiling else None
     calls = [most for most in (source.body.max_tool_calls, given.max_calls) if most is not None]
     if given.max_calls is None and calls and ceiling is not None:

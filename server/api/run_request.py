@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from server.agent.caps import Caps
 from server.agent.events import QUESTION_TOOL, Started
+from server.agent.offering import FEW
 from server.agent.policy import Restrictions, callable_names
 from server.agent.runs import Runs
 from server.api.catalog import Catalog
@@ -19,6 +20,7 @@ from server.api.wire import ChatCompletionRequest, TrammelOptions
 from server.chat.messages import Tool
 from server.chat.request import ChatRequest
 from server.tools.definition import ToolDefinition
+from server.tools.retrieval import SEARCH_TOOLS
 
 
 async def read_run_request(body: ChatCompletionRequest, runs: Runs, catalog: Catalog, owner: str) -> Started:
@@ -46,10 +48,13 @@ def _read(
     plain = body.model_copy(update={"tool_choice": None})
     chat = read_chat_request(plain, services.engine.model.sampling_defaults)
     _check_names(chat, chosen)
-    ours = tuple(Tool(tool.name, tool.parameters, tool.description) for tool in chosen)
+    choice = choice_of(body)
+    needed = {*(choice.names or ()), SEARCH_TOOLS}
+    shown = chosen if len(chosen) <= FEW else [tool for tool in chosen if tool.name in needed]
+    ours = tuple(Tool(tool.name, tool.parameters, tool.description) for tool in shown)
     restrictions = Restrictions(options.read_only, tuple(options.forbid), tuple(options.approve))
     asking = [QUESTION_TOOL] if options.ask_user else []
-    choice_of(body).check((*callable_names(chosen, restrictions), *(tool.name for tool in chat.tools), *asking))
+    choice.check((*callable_names(chosen, restrictions), *(tool.name for tool in chat.tools), *asking))
     check_request(services, chat, (*ours, *chat.tools))
     return Started(
         chat.messages,
@@ -60,6 +65,7 @@ def _read(
         owner,
         body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"tools"}),
         options.ask_user,
+        tuple(tool.name for tool in chosen if tool.name in needed),
     )
 
 
@@ -82,7 +88,14 @@ def _chosen(tools: Mapping[str, ToolDefinition], options: TrammelOptions) -> tup
         if unknown:
             names = ", ".join(sorted(tools)) or "none; start the server with --tools"
             raise invalid(f"The server has no tool '{unknown[0]}'. It has: {names}.", f"trammel.{field}")
-    return tuple(tools.values()) if options.tools is None else tuple(tools[name] for name in options.tools)
+    wanted = reach_of(tools) if options.tools is None else options.tools
+    searching = [SEARCH_TOOLS] if options.search_tools and SEARCH_TOOLS in tools else []
+    return tuple(tools[name] for name in dict.fromkeys([*wanted, *searching]))
+
+
+def reach_of(tools: Mapping[str, ToolDefinition]) -> list[str]:
+    """Names of the tools that a run has unless it is told otherwise."""
+    return [name for name in tools if name != SEARCH_TOOLS]
 
 
 def _check_names(chat: ChatRequest, chosen: tuple[ToolDefinition, ...]) -> None:

@@ -175,7 +175,9 @@ class TrammelOptions(Wire):
     run: str | None = None
     """Go on with a run that waits; its results are at the end of the messages."""
     tools: list[str] | None = None
-    """Which of the server's tools; None means all."""
+    """Which of the server's tools; None means all. Of more than ten, those that the user's words ask for are shown."""
+    search_tools: bool = False
+    """The model may search the tools itself, by a tool of that name."""
     max_steps: int | None = Field(default=None, ge=1)
     max_calls: int | None = Field(default=None, ge=1)
     max_seconds: float | None = Field(default=None, gt=0)

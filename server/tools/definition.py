@@ -34,6 +34,8 @@ class CallContext:
     """The idempotency key: the same for every attempt at one call, and for no other call."""
     principal: str = ""
     """Whom the run works for: the owner of the API key."""
+    reach: frozenset[str] = frozenset()
+    """Names of the tools that the run may use."""
 
 
 Execute = Callable[[Json, CallContext], Awaitable[Any]]

@@ -21,6 +21,8 @@ from server.tools.retrieval.words import Entry, query_terms, sentences
 _COVERED = 0.5
 """What a word still counts once a tool with it was taken."""
 _MEANING = 0.4
+_AT_ONCE = 64
+"""Tools whose vectors are made together."""
 _LONGEST = 4000
 """Characters of a query that are looked at."""
 Embed = Callable[[Sequence[str]], Awaitable[Matrix]]
@@ -70,36 +72,46 @@ class ToolIndex:
         self._lexicon = Lexicon()
         self._numbers: dict[str, int] = {}
         self._names: list[str | None] = []
-        self._versions: dict[str, str] = {}
+        self._held: dict[str, ToolDefinition] = {}
+        self._waiting: dict[str, str] = {}
+        """Sentences of tools that have no vector yet. Until it is empty, words alone count."""
+        self._filling: asyncio.Task[None] | None = None
         self._lock = threading.Lock()
-        self._syncing = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     async def sync(self, tools: Mapping[str, ToolDefinition]) -> None:
-        """Hold exactly these tools; only what has changed is looked at anew. Raises: what `embed` raises."""
-        async with self._syncing:
-            versions = await asyncio.to_thread(lambda: {name: tool.version for name, tool in tools.items()})
-            gone = [name for name in self._versions if name not in versions]
-            new = {name: Entry.of(tools[name]) for name, one in versions.items() if self._versions.get(name) != one}
-            if not gone and not new:
-                return
-            vectors = await self._embed([entry.sentence for entry in new.values()]) if self._embed and new else None
-            await asyncio.to_thread(self._change, gone, new, vectors)
-            self._versions = versions
+        """Hold exactly these tools; only what has changed is looked at anew, and its vectors are made meanwhile."""
+        await asyncio.to_thread(self._sync, dict(tools))
+        if self._embed is not None and self._waiting and (self._filling is None or self._filling.done()):
+            self._filling = asyncio.create_task(self._fill(self._embed))
 
-    def _change(self, gone: list[str], new: dict[str, Entry], vectors: Matrix | None) -> None:
+    async def settle(self) -> None:
+        """Wait until every tool has its vector. Raises: what `embed` raises."""
+        if self._filling is not None:
+            await self._filling
+
+    def _sync(self, tools: dict[str, ToolDefinition]) -> None:
         with self._lock:
+            gone = [name for name in self._held if name not in tools]
+            new = {name: Entry.of(tool) for name, tool in tools.items() if self._is_new(tool)}
             freed = [self._numbers.pop(name) for name in gone]
             for number in freed:
                 self._names[number] = None
-            self._lexicon.drop(freed)
-            self._vectors.drop(freed)
             numbers = [self._number(name) for name in new]
-            self._lexicon.put(zip(numbers, new.values(), strict=True))
-            if vectors is not None:
-                self._vectors.put(numbers, vectors)
+            if freed or numbers:
+                self._lexicon.drop(freed)
+                self._vectors.drop([*freed, *numbers])
+                self._lexicon.put(zip(numbers, new.values(), strict=True))
+            self._held = tools
+            for name in gone:
+                self._waiting.pop(name, None)
+            self._waiting |= {name: entry.sentence for name, entry in new.items()}
+
+    def _is_new(self, tool: ToolDefinition) -> bool:
+        held = self._held.get(tool.name)
+        return held is not tool and (held is None or held.version != tool.version)
 
     def _number(self, name: str) -> int:
         if name not in self._numbers:
@@ -107,10 +119,25 @@ class ToolIndex:
             self._names.append(name)
         return self._numbers[name]
 
+    async def _fill(self, embed: Embed) -> None:
+        while self._waiting:
+            some = dict(list(self._waiting.items())[:_AT_ONCE])
+            vectors = await embed(list(some.values()))
+            await asyncio.to_thread(self._take_vectors, some, vectors)
+
+    def _take_vectors(self, sentences: dict[str, str], vectors: Matrix) -> None:
+        with self._lock:
+            rows = [row for row, (name, said) in enumerate(sentences.items()) if self._waiting.get(name) == said]
+            names = list(sentences)
+            self._vectors.put([self._numbers[names[row]] for row in rows], vectors[rows])
+            for row in rows:
+                del self._waiting[names[row]]
+
     async def search(self, text: str, limit: int = 5, among: Collection[str] | None = None) -> list[Hit]:
         """The tools that the text asks for, best first. `among`: no others. Raises: what `embed` raises."""
         text = text[:_LONGEST]
-        meanings = await self._embed(sentences(text)) if self._embed and text.strip() else None
+        has_meaning = self._embed is not None and not self._waiting and bool(text.strip())
+        meanings = await self._embed(sentences(text)) if self._embed and has_meaning else None
         return await asyncio.to_thread(self._search, query_terms(text), meanings, limit, among)
 
     def _search(
