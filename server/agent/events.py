@@ -78,6 +78,8 @@ class Spoke:
     """It ran into its own token limit."""
     reasoning: str = ""
     """What it thought before."""
+    reasoning_tokens: int = 0
+    """Of the completion's."""
     kind: Literal["spoke"] = "spoke"
 
 

@@ -81,6 +81,7 @@ class EngineSpeaker:
             usage.completion_tokens,
             answer.reason == "length",
             answer.reasoning,
+            usage.reasoning_tokens,
         )
 
     async def _answer(self, body: ChatCompletionRequest, turn: _Turn, hear: Hear) -> Answer:

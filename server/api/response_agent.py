@@ -268,4 +268,5 @@ def _usage(spoken: list[Spoke]) -> Usage:
     def total(name: str) -> int:
         return sum(getattr(one, name) for one in spoken)
 
-    return Usage(total("prompt_tokens"), total("completion_tokens"), total("cached_tokens"), 0)
+    prompt, completion, cached = map(total, ("prompt_tokens", "completion_tokens", "cached_tokens"))
+    return Usage(prompt, completion, cached, 0, total("reasoning_tokens"))
