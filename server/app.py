@@ -176,6 +176,8 @@ def open_runs(
 ) -> Runs:
     """The runs of the server's own tools. Raises: DatabaseError."""
     own = open_database(database_url(settings.runs)) if settings.runs else database
+    if len(tools) > 1 and own.url.get_backend_name() == "sqlite" and not own.url.database:
+        logger.info("runs are kept in memory and end with the server; --store FILE keeps them")
     loop = Loop(tools, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout, finder=finder)
     ceiling = Caps(
         settings.run_steps, settings.run_calls, settings.run_seconds, settings.run_tokens, settings.run_bytes

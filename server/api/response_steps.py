@@ -17,7 +17,7 @@ from server.agent.state import CallState
 from server.api.response_events import ResponseEvents
 from server.api.response_items import new_item_id
 from server.api.response_objects import Json, call_item
-from server.api.run_objects import question_text
+from server.api.run_objects import approval_object, question_text
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
 from server.tools.definition import ToolDefinition
 
@@ -123,9 +123,10 @@ class StepTeller:
 
     def _ask(self, id_: str, request: str) -> Iterator[Json]:
         yield from self._drop(id_)
-        call = self.run.state.calls[id_].call
-        fields = {"server_label": LABEL, "name": call.name, "arguments": call.arguments}
-        yield from self.progress.whole({"type": "mcp_approval_request", "id": request, **fields})
+        state = self.run.state.calls[id_]
+        fields = {"server_label": LABEL, "name": state.call.name, "arguments": state.call.arguments}
+        shown = {key: approval_object(state)[key] for key in ("reasons", "provenance", "expires_at")}
+        yield from self.progress.whole({"type": "mcp_approval_request", "id": request, **fields, "trammel": shown})
 
     def _hand_over(self, state: CallState) -> Iterator[Json]:
         yield from self._open_whole(state)

@@ -110,6 +110,9 @@ def test_a_request_for_approval_is_answered_by_the_next_response(client: openai.
     judge("Response", httpx.get(f"{client.base_url}responses/{first.id}").json())
     (request,) = [item for item in first.output if item.type == "mcp_approval_request"]
     assert request.name == "delete_note", "a client can't do without what the operator asks for"
+    shown = request.model_dump()["trammel"]
+    assert shown["reasons"] == ["it is destructive"]
+    assert set(shown["provenance"]) == {"/title"}
     assert "delete_note" not in tally()
     said: Any = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}]
     second = ask(client, "delete_note", input=said, previous_response_id=first.id)
