@@ -41,6 +41,7 @@ from server.api.fine_tuned import FineTunedModels
 from server.api.key_gate import KeyGate
 from server.api.keys import Key, KeyFileError, KeyRing, given_keys, hash_of, read_key_file
 from server.api.request_log import RequestLog
+from server.api.run_request import reach_of
 from server.api.services import EmbeddingServices, Services, conversations_of
 from server.api.workshop import Workshop
 from server.chat.conversation import Conversations
@@ -176,7 +177,7 @@ def open_runs(
 ) -> Runs:
     """The runs of the server's own tools. Raises: DatabaseError."""
     own = open_database(database_url(settings.runs)) if settings.runs else database
-    if len(tools) > 1 and own.url.get_backend_name() == "sqlite" and not own.url.database:
+    if reach_of(tools) and own.url.get_backend_name() == "sqlite" and not own.url.database:
         logger.info("runs are kept in memory and end with the server; --store FILE keeps them")
     loop = Loop(tools, EngineSpeaker(catalog), approval_seconds=settings.approval_timeout, finder=finder)
     ceiling = Caps(
