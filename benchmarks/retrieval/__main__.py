@@ -40,7 +40,7 @@ async def measure(options: argparse.Namespace) -> list[Row]:
     tools, queries = read_tools(folder), read_queries(folder)
     embed = None
     if options.embeddings:
-        embedder = Embedder(Model(options.embeddings), EmbedderSettings(threads=2))
+        embedder = Embedder(Model(options.embeddings), EmbedderSettings(threads=1))
         embed = remembering(embedder)
     rows = []
     for label, (some, asked) in {
