@@ -127,7 +127,7 @@ class Registry(Mapping[str, ToolDefinition]):
             raise SourceError(f"no version of {name} waits")
         new = self.operation(name, row.held)
         if row.live is None:
-            return Changes(frozenset(("texts",)), ("it is new",))
+            return Changes((("texts", "it is new"),))
         return compare(self.operation(name, row.live), new)
 
     def load(self) -> None:
@@ -326,11 +326,11 @@ class Registry(Mapping[str, ToolDefinition]):
             if row.dropped is not None:
                 return "The API's document does not have this operation any more."
             if row.held is not None:
-                notes = self.held_changes(name).notes
-                return f"The API has changed, and the change waits for the operator's approval: {'; '.join(notes[:5])}."
+                changes = self.held_changes(name).harmless_notes or "its description"
+                return f"The API has changed, and the change waits for the operator's approval: {changes}."
             if row.live is not None and row.live != version:
-                notes = compare(self.operation(name, version), self.operation(name)).notes
-                return f"The API has changed since this run began: {'; '.join(notes[:5])}."
+                changes = compare(self.operation(name, version), self.operation(name)).harmless_notes
+                return f"The API has changed since this run began: {changes or 'its description'}."
         except (SourceError, DocumentError, TimeoutError) as error:
             logger.info("the source of %s can't be read again: %s", name, error)
         return None

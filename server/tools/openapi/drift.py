@@ -5,7 +5,7 @@ and `effect`: it goes elsewhere or does something else, which is never taken ove
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,17 +17,30 @@ Kind = Literal["compatible", "texts", "breaking", "server", "effect"]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """From one version to the next."""
+    """From one version to the next, each with its kind."""
 
-    kinds: frozenset[Kind] = frozenset()
-    notes: tuple[str, ...] = field(default=())
+    found: tuple[tuple[Kind, str], ...] = ()
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        return frozenset(kind for kind, _ in self.found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For a person."""
+        return tuple(note for _, note in self.found)
+
+    @property
+    def harmless_notes(self) -> str:
+        """For the model: which arguments have changed, in our words, and none of the words that are new."""
+        return "; ".join(note for kind, note in self.found if kind in ("breaking", "compatible"))
 
 
 def compare(old: Operation, new: Operation) -> Changes:
     found = [*_whole(old, new), *_arguments(old.schema, new.schema)]
     if not found and old.hash != new.hash:
         found = [("compatible", "the way it is written has changed")]
-    return Changes(frozenset(kind for kind, _ in found), tuple(note for _, note in found))
+    return Changes(tuple(found))
 
 
 def _whole(old: Operation, new: Operation) -> Iterator[tuple[Kind, str]]:
