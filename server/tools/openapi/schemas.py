@@ -12,6 +12,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 
 from server.tools.openapi.document import Document, DocumentError, Json
+from server.tools.openapi.merging import whole
 from server.tools.openapi.words import plain_text
 
 _INLINED = 400
@@ -114,7 +115,7 @@ class SchemaReader:
             return found
         if isinstance(found, dict) and said.keys() <= {"description", "default"}:
             return {**found, **said}
-        return {"allOf": [found, said]}
+        return whole({"allOf": [found, said]})
 
     def _define(self, reference: str, target: Any) -> str:
         if reference in self._names:
@@ -127,7 +128,7 @@ class SchemaReader:
         return name
 
     def _keywords(self, node: Json, trail: tuple[str, ...]) -> Json:
-        written: Json = {key: node[key] for key in _VALUES if key in node}
+        written: Json = {key: _whole_number(node[key]) for key in _VALUES if key in node}
         if "contentMediaType" in node and "type" not in node:
             written["type"] = "string"  # bytes have no type, and the model writes texts
         for key in _SCHEMAS:
@@ -135,7 +136,7 @@ class SchemaReader:
                 written[key] = self._read(node[key], trail)
         for key in _SCHEMA_LISTS:
             if isinstance(node.get(key), list):
-                written[key] = [self._read(one, trail) for one in node[key]]
+                written[key] = [self._part(one, trail) for one in node[key]]
         for key in _SCHEMA_MAPS:
             if isinstance(node.get(key), dict):
                 kept = {name: one for name, one in node[key].items() if not self._is_read_only(one)}
@@ -143,7 +144,13 @@ class SchemaReader:
                 self._forget(written, node[key].keys() - kept.keys())
         if (description := plain_text(node.get("description"))) is not None:
             written["description"] = description
-        return _as_2020(written, node) if self.document.version == "3.0" else written
+        return whole(_as_2020(written, node) if self.document.version == "3.0" else written)
+
+    def _part(self, node: Any, trail: tuple[str, ...]) -> Any:
+        """Of a schema that is put together: inlined, if it can be, so that the parts can be one."""
+        if isinstance(node, dict) and node.keys() == {"$ref"} and node["$ref"] not in trail:
+            return self._read(self.references.find(node["$ref"]), (*trail, node["$ref"]))
+        return self._read(node, trail)
 
     def _is_read_only(self, schema: Any) -> bool:
         """Or can't be sent because it says so further down (https://spec.openapis.org/oas/v3.1.1#schema-object)."""
@@ -153,6 +160,11 @@ class SchemaReader:
     def _forget(self, written: Json, names: set[str]) -> None:
         if names and isinstance(written.get("required"), list):
             written["required"] = [name for name in written["required"] if name not in names]
+
+
+def _whole_number(value: Any) -> Any:
+    """Documents that went through JavaScript have bounds such as -9.223372036854776e18."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _as_2020(written: Json, node: Mapping[str, Any]) -> Json:
