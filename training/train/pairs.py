@@ -43,14 +43,16 @@ class _Choice:
     tools: tuple[Tool, ...]
     good: Message
     bad: Message
+    record: Record | None = None
+    """The conversation with the good answer, of a preference line."""
 
 
 def read_pairs(
     path: Path, renderer: Renderer, longest: int, seed: int, *, allow_invalid: bool = False
 ) -> tuple[RowSet, tuple[Pair, ...]]:
-    """The right answers as rows, for the audit, and the pairs. Raises: InvalidDataError, OSError."""
-    choices = _stated(path) if _has_preferences(path) else _made(path, seed, allow_invalid=allow_invalid)
-    rows, pairs, audit = list[Row](), list[Pair](), MaskAudit()
+    """The right answers as rows, for audit and validation, and the pairs. Raises: InvalidDataError, OSError."""
+    choices = _stated(path) if has_preferences(path) else _made(path, seed, allow_invalid=allow_invalid)
+    rows, pairs, records, audit = list[Row](), list[Pair](), list[tuple[int, Record]](), MaskAudit()
     for choice in choices:
         try:
             prompt, good = renderer.exchange(choice.before, choice.good, choice.tools)
@@ -63,8 +65,9 @@ def read_pairs(
         audit.add(choice.line, [row] if fits else [], renderer.stop_tokens)
         if fits:
             rows.append(row)
+            records += [(choice.line, choice.record)] if choice.record else []
             pairs.append(Pair(prompt, good, bad))
-    return RowSet((), tuple(rows), audit), tuple(pairs)
+    return RowSet(tuple(records), tuple(rows), audit), tuple(pairs)
 
 
 def _made(path: Path, seed: int, *, allow_invalid: bool) -> Iterator[_Choice]:
@@ -84,7 +87,8 @@ def _made(path: Path, seed: int, *, allow_invalid: bool) -> Iterator[_Choice]:
                 yield _Choice(number, spoilt[0], talk.messages[:place], talk.tools, message, spoilt[1])
 
 
-def _has_preferences(path: Path) -> bool:
+def has_preferences(path: Path) -> bool:
+    """Whether the first line is one of OpenAI's preference lines. Raises: InvalidDataError, OSError."""
     first = next((line for _, line in read_preference_lines(path)), None)
     return first is not None and "preferred_output" in first
 
@@ -93,13 +97,16 @@ def _stated(path: Path) -> Iterator[_Choice]:
     for number, line in read_preference_lines(path):
         if missing := [name for name in _FIELDS if not line.get(name)]:
             raise InvalidDataError(f"{path}, line {number}: missing-field: {', '.join(missing)}")
-        good, bad = (_record(line, name, path, number).conversation() for name in _FIELDS[1:])
-        yield _Choice(number, PREFERENCE, good.messages[:-1], good.tools, good.messages[-1], bad.messages[-1])
+        record = _record(line, _FIELDS[1], path, number)
+        good, bad = record.conversation(), _record(line, _FIELDS[2], path, number).conversation()
+        yield _Choice(number, PREFERENCE, good.messages[:-1], good.tools, good.messages[-1], bad.messages[-1], record)
 
 
 def _record(line: Json, field: str, path: Path, number: int) -> Record:
+    """What came before is context only."""
     given: Any = line["input"]
-    value = {"messages": [*given.get("messages", ()), *line[field]], "tools": given.get("tools") or None}
+    before = [m if m.get("role") != "assistant" else {**m, "weight": 0} for m in given.get("messages", ())]
+    value = {"messages": [*before, *line[field]], "tools": given.get("tools") or None}
     faults, record = read_record(json.dumps(value), number)
     if record is None or record.messages[-1].role != "assistant":
         reason = faults[0].message if faults else "it is no answer of the assistant"

@@ -87,7 +87,7 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     from training.train.dataset import read_rows
     from training.train.evaluation import Evaluator
     from training.train.model import planned_steps
-    from training.train.pairs import Pair, read_pairs
+    from training.train.pairs import Pair, has_preferences, read_pairs
     from training.train.processes import is_first
     from training.train.rows import Renderer
 
@@ -108,7 +108,10 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     on_event(Audited(audit.records, len(rows.rows), steps, audit, renderer.parts(rows.rows[0])))
     evaluator = None
     if recipe.validation_path is not None:
-        held = read_rows(recipe.validation_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
+        if recipe.method == "dpo" and has_preferences(recipe.validation_path):
+            held, _ = read_pairs(recipe.validation_path, renderer, recipe.longest, recipe.seed)
+        else:
+            held = read_rows(recipe.validation_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
         evaluator = Evaluator(held, renderer, recipe)
     return _Prepared(base, renderer, rows, pairs, evaluator)
 

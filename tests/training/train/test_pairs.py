@@ -87,6 +87,8 @@ def test_openais_preference_lines_are_read_as_they_are(renderer: Renderer, tmp_p
     rows, (pair,) = read_pairs(data, renderer, 512, seed=1)
     assert renderer.tokenizer.decode(list(pair.bad)) == "No.<|end|>"
     assert rows.audit.rows == {"preference": 1}
+    ((_, record),) = rows.records
+    assert [message.weight for message in record.messages] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -108,9 +110,10 @@ def test_wrong_preference_lines_are_refused(line: Any, reason: str, renderer: Re
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 @pytest.mark.filterwarnings("ignore:.*save_embedding_layers:UserWarning")
 def test_dpo_learns_to_prefer_the_right_calls(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
+    held = write_lines(tmp_path / "held.jsonl", [preference()])
     recipe = TrainingRecipe(
         model=base, train_path=lines, output=tmp_path / "run", method="dpo", max_steps=16, batch_size=4, accumulation=1,
-        learning_rate=2e-2, longest=512, threads=1, adapter=AdapterSettings(rank=4, alpha=8),
+        learning_rate=2e-2, longest=512, validation_path=held, threads=1, adapter=AdapterSettings(rank=4, alpha=8),
     )  # fmt: skip
     events: list[Event] = []
     outcome = train(recipe, events.append, cache=cache)
@@ -120,3 +123,4 @@ def test_dpo_learns_to_prefer_the_right_calls(base: Path, lines: Path, cache: Pa
     assert sum(step.loss for step in last) / len(last) < 0.6
     assert sum(step.token_accuracy or 0 for step in last) / len(last) > 0.6
     assert outcome.gguf is not None
+    assert {"loss", "exact"} <= outcome.metrics.keys()
