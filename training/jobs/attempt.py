@@ -23,6 +23,7 @@ from server.store.leases import Lease, LeaseLostError, NotWantedError
 from training.jobs.choices import choose, recipe_of
 from training.jobs.judging import FileRefusedError, count_records
 from training.jobs.messages import Broken, Ended, Message, Published, Stepped
+from training.jobs.pairs import has_preferences, write_preferred
 from training.jobs.reports import Reporter
 from training.jobs.trainee import Trainee
 from training.train.checkpoints import last_checkpoint, step_of
@@ -83,7 +84,10 @@ class Attempt:
         if self._job.status == "validating_files":
             records = count_records(self._job.request, self._shop.home)
             numbers = choose(self._job.request, records)
-            recipe = recipe_of(self._job, numbers, records, self._shop.home, self._base(), self._shop.threads)
+            recipe = recipe_of(
+                self._job, numbers, records, self._shop.home, self._base(),
+                validation=self._validation(), threads=self._shop.threads,
+            )  # fmt: skip
             self._recipe_path.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
             self._report.enter("queued", "Files validated, moving job to queued state", hyperparameters=numbers)
         checkpoint = last_checkpoint(self._folder / "checkpoints")
@@ -92,6 +96,17 @@ class Attempt:
             return
         self._report.enter("running", self._first_words(None if checkpoint is None else step_of(checkpoint)))
         self._train()
+
+    def _validation(self) -> Path | None:
+        """Ordinary lines to measure by: of preferences, what is preferred."""
+        if self._job.request.validation_file is None:
+            return None
+        given = self._shop.home.upload(self._job.request.validation_file)
+        if not has_preferences(given):
+            return given
+        preferred = self._folder / "validation.jsonl"
+        write_preferred(given, preferred)
+        return preferred
 
     @property
     def _recipe_path(self) -> Path:

@@ -50,7 +50,8 @@ def _listen(stop: threading.Event) -> None:
 def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading.Event) -> Message:
     from training.base.gguf_checkpoint import checkpoint_of
     from training.train.audit import NothingToLearnError
-    from training.train.run import run
+    from training.train.model import RecipeError
+    from training.train.run import RecipeMismatchError, run
 
     cache = home.folder / "bases"
 
@@ -59,18 +60,25 @@ def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading
             file = home.adapter(recipe.name, event.step)
             _publish(event.path, checkpoint_of(recipe.model, cache), file)
             _say(messages, Published(event.step, file))
-        elif isinstance(event, events.Said):  # to somebody who need not know where things are on this machine
-            _say(messages, Told(event.text.replace(f"{home.folder}/", "")))
+        elif isinstance(event, events.Said):
+            _say(messages, Told(_placeless(event.text, home)))
         elif (message := _message(event)) is not None:
             _say(messages, message)
 
     try:
         outcome = run(recipe, tell, stop.is_set, cache=cache)
     except (InvalidDataError, NothingToLearnError) as error:
-        return Broken("invalid_training_file", str(error), "training_file")
+        return Broken("invalid_training_file", _placeless(str(error), home), "training_file")
     except ExportError as error:
-        return Broken("export_failed", str(error))
+        return Broken("export_failed", _placeless(str(error), home))
+    except (RecipeError, RecipeMismatchError) as error:
+        return Broken("server_error", _placeless(str(error), home))
     return Ended(outcome.is_finished, outcome.step, outcome.gguf, outcome.trained_tokens, outcome.metrics)
+
+
+def _placeless(text: str, home: Home) -> str:
+    """For somebody who need not know where things are on this machine."""
+    return text.replace(f"{home.folder}/", "")
 
 
 def _message(event: events.Event) -> Message | None:

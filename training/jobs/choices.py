@@ -31,14 +31,22 @@ def choose(request: JobRequest, records: int) -> Numbers:
     return chosen | given
 
 
-def recipe_of(job: Job, numbers: Numbers, records: int, home: Home, base: Path, threads: int | None) -> TrainingRecipe:
+def recipe_of(
+    job: Job,
+    numbers: Numbers,
+    records: int,
+    home: Home,
+    base: Path,
+    *,
+    validation: Path | None = None,
+    threads: int | None = None,
+) -> TrainingRecipe:
     """What `training.train` is to do; the same each time that a job is gone on with."""
     request = job.request
     batch = int(numbers["batch_size"])
     rows = next(rows for rows in range(min(batch, _ROWS_AT_ONCE), 0, -1) if batch % rows == 0)
     peak = DPO_LEARNING_RATE if request.method == "dpo" else LORA_LEARNING_RATE
     steps = math.ceil(records / batch) * int(numbers["n_epochs"])
-    validation = None if request.validation_file is None else home.upload(request.validation_file)
     return TrainingRecipe(
         model=base,
         train_path=home.upload(request.training_file),

@@ -14,19 +14,19 @@ from typing import Any
 
 from training.data.checks import Checks
 from training.data.fault import Fault
-from training.data.validation import Verdict, read_record
+from training.data.validation import Verdict, read_record, validate_file
 
 Json = dict[str, Any]
 GOOD, BAD = "preferred_output", "non_preferred_output"
 
 
 def validate_pairs(path: Path) -> Verdict:
-    """Raises: OSError."""
+    """Of preference lines, or of ordinary ones, whose calls are spoilt to have pairs. Raises: OSError."""
+    if not has_preferences(path):
+        return validate_file(path)
     verdict, checks = Verdict(), Checks()
-    with path.open("rb") as file:
-        lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
-    for number, text in lines:
-        for place, line in _sides(text.removeprefix(codecs.BOM_UTF8), number, verdict):
+    for number, text in _lines(path):
+        for place, line in _sides(text, number, verdict):
             faults, record = read_record(json.dumps(line), number)
             if record is not None:
                 faults = [*faults, *checks.check(record, number)]
@@ -37,9 +37,33 @@ def validate_pairs(path: Path) -> Verdict:
             ]
             if record is not None and place == GOOD:
                 verdict.coverage.add(record)
-    if not verdict.coverage.records and not verdict.faults:
-        verdict.faults.append(Fault(0, "empty-file", "", "there are no records"))
     return verdict
+
+
+def has_preferences(path: Path) -> bool:
+    """Whether the first line is no ordinary one. Raises: OSError."""
+    for _, text in _lines(path):
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            return True  # it will be said what is wrong with it
+        return not isinstance(line, dict) or "messages" not in line
+    return False
+
+
+def write_preferred(path: Path, output: Path) -> None:
+    """The conversations with the answers that are preferred, as ordinary lines. `path`: valid. Raises: OSError."""
+    with output.open("w", encoding="utf-8") as file:
+        for _, text in _lines(path):
+            line = json.loads(text)
+            file.write(json.dumps({**line["input"], "messages": [*line["input"]["messages"], *line[GOOD]]}) + "\n")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, line.removeprefix(codecs.BOM_UTF8)
 
 
 def _sides(text: bytes, number: int, verdict: Verdict) -> Iterator[tuple[str, Json]]:

@@ -1,5 +1,6 @@
 """What a worker does with a job that does not come to training, or that training can't do."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from server.store.jobs import WORKABLE
 from server.store.leases import Leases
 from tests.training.jobs.shop import Place, talk
+from training.data.validation import validate_file
+from training.jobs.pairs import has_preferences, validate_pairs, write_preferred
 
 TALK = [talk(f"word {number}") for number in range(12)]
 UNKNOWN_TOOL: Any = {
@@ -81,6 +84,33 @@ def test_preference_lines_are_judged_as_such(place: Place, line: Any, said: str)
     assert error
     assert "line 11" in str(error["message"])
     assert said in str(error["message"])
+
+
+def test_pairs_may_be_measured_by_pairs_and_made_of_ordinary_lines(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\ufeff" + "\n\n".join(json.dumps(pair(f"yes {number}")) for number in range(3)) + "\n")
+    assert validate_pairs(file).errors == []
+    write_preferred(file, tmp_path / "preferred.jsonl")
+    assert validate_file(tmp_path / "preferred.jsonl").coverage.records == 3
+    assert "yes 2" in (tmp_path / "preferred.jsonl").read_text()
+    assert has_preferences(file)
+    file.write_text("".join(json.dumps(line) + "\n" for line in TALK))
+    assert not has_preferences(file)
+    assert validate_pairs(file).coverage.records == len(TALK)
+    file.write_text("")
+    assert [fault.code for fault in validate_pairs(file).errors] == ["empty-file"]
+
+
+def test_what_is_wrong_with_a_wrong_answer_is_no_error(place: Place, tmp_path: Path) -> None:
+    """A call of an unknown tool may be what is not to be done."""
+    call = {"id": "c", "type": "function", "function": {"name": "lamp", "arguments": "{}"}}
+    bad = {**pair(), "non_preferred_output": [{"role": "assistant", "content": None, "tool_calls": [call]}]}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps(bad) + "\n")
+    assert validate_pairs(file).errors == []
+    assert validate_pairs(file).warnings != []
+    file.write_text(json.dumps({**bad, "preferred_output": bad["non_preferred_output"]}) + "\n")
+    assert {fault.line for fault in validate_pairs(file).errors} == {1}
 
 
 def test_a_file_that_is_gone_fails_the_job(place: Place) -> None:

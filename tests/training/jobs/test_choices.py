@@ -43,7 +43,7 @@ def test_what_was_given_is_kept_and_auto_is_chosen() -> None:
 def test_a_step_has_as_many_examples_as_the_batch_size_says(records: int, batch: int | None) -> None:
     made = job(hyperparameters={} if batch is None else {"batch_size": batch})
     numbers = choose(made.request, records)
-    recipe = recipe_of(made, numbers, records, Home(Path("/h")), Path("/b.gguf"), 1)
+    recipe = recipe_of(made, numbers, records, Home(Path("/h")), Path("/b.gguf"))
     assert recipe.batch_size * recipe.accumulation == numbers["batch_size"]
     assert 1 <= recipe.checkpoint_every <= 50
     assert 3 <= recipe.epochs <= 10
@@ -52,7 +52,7 @@ def test_a_step_has_as_many_examples_as_the_batch_size_says(records: int, batch:
 def test_a_recipe_is_the_same_each_time_a_job_is_gone_on_with() -> None:
     made = job(method="dpo", seed=3, hyperparameters={"learning_rate_multiplier": 2, "beta": 0.3})
     numbers = choose(made.request, 64)
-    first, second = (recipe_of(made, numbers, 64, Home(Path("/h")), Path("/b.gguf"), t) for t in (1, 2))
+    first, second = (recipe_of(made, numbers, 64, Home(Path("/h")), Path("/b.gguf"), threads=t) for t in (1, 2))
     assert first.differences(second) == []
     assert (first.learning_rate, first.beta, first.seed, first.method) == (1e-4, 0.3, 3, "dpo")
 
