@@ -5,6 +5,7 @@ It reads a pipe from us to its end, which is ours however we end; so it never ou
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -23,7 +24,9 @@ class WorkerProcess:
 
     def __init__(self, home: Path, store: str | None) -> None:
         """`store`: the server's database, where it is not the home folder's."""
-        self._arguments = [*_COMMAND, "--home", str(home), *(("--store", store) if store else ())]
+        self._arguments = [*_COMMAND, "--home", str(home)]
+        self._environment = {**os.environ, **({"TRAMMEL_STORE": store} if store else {})}
+        """Where the database's password is not seen by others, as it would be among the arguments."""
         self._process: asyncio.subprocess.Process | None = None
 
     async def watch(self) -> None:
@@ -31,7 +34,7 @@ class WorkerProcess:
         pause = _FIRST_PAUSE
         while True:
             process = self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *self._arguments, stdin=asyncio.subprocess.PIPE
+                sys.executable, *self._arguments, stdin=asyncio.subprocess.PIPE, env=self._environment
             )
             code = await process.wait()
             if code == _WRONG_USE:

@@ -102,9 +102,16 @@ class Lease:
         self.write(message_body(message, level))
 
     def write(self, body: Json, progress: Progress | None = None) -> None:
-        """An event, and how far it is now. Raises: LeaseLostError."""
+        """An event, and how far it is now. Raises: LeaseLostError.
+
+        A job that was paused and resumed before we heard of it is running, whatever it was set to.
+        """
+        status = jobs_table.c.status
+        running = {"status": sa.case((status == "queued", "running"), else_=status)}
         with self._engine.begin() as connection:
-            self._change(connection, {"lease": self._token} if progress is None else {"progress": _text(progress)})
+            self._change(
+                connection, {"lease": self._token} if progress is None else {"progress": _text(progress), **running}
+            )
             add_event(connection, self.job.id, body)
 
     def enter(self, status: Status, progress: Progress, message: str, level: Level = "info") -> None:

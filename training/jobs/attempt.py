@@ -24,7 +24,7 @@ from training.jobs.choices import choose, recipe_of
 from training.jobs.judging import FileRefusedError, count_records
 from training.jobs.messages import Broken, Ended, Message, Published, Stepped
 from training.jobs.pairs import has_preferences, write_preferred
-from training.jobs.reports import Reporter
+from training.jobs.reports import Reporter, loss_of
 from training.jobs.trainee import Trainee
 from training.train.checkpoints import last_checkpoint, step_of
 from training.train.log import RunLog
@@ -234,6 +234,6 @@ def _result_rows(log: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         row = rows.setdefault(record["step"], {"step": record["step"]})
         if "loss" in record:
             row |= {"train_loss": record["loss"], "train_accuracy": record.get("token_accuracy")}
-        measured = record.get("metrics", {})
-        row |= {f"valid_{name}": measured[name] for name in ("loss", "accuracy") if name in measured}
+        if "metrics" in record:
+            row |= {"valid_loss": loss_of(record["metrics"]), "valid_accuracy": record["metrics"].get("accuracy")}
     yield from rows.values()

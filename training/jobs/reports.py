@@ -1,6 +1,7 @@
 """What a worker writes into the store while it works on a job: events, metrics, checkpoints, the end."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class Reporter:
                 self._step(message)
             case Evaluated(step, metrics):
                 named = {f"valid_{name}": value for name, value in metrics.items()}
-                self._metrics |= {"full_valid_loss": named["valid_loss"]} if "valid_loss" in named else {}
+                if (loss := loss_of(metrics)) is not None:
+                    named["valid_loss"] = self._metrics["full_valid_loss"] = loss
                 told = ", ".join(f"{name}={value:.4f}" for name, value in metrics.items())
                 self._measure(f"Step {step}: validation {told}", {"step": step, **named})
 
@@ -86,7 +88,8 @@ class Reporter:
         self.progress = replace(self.progress, step=event.step, steps=event.steps, estimated_finish=finish)
         self._metrics |= {"train_loss": event.loss}
         if event.accuracy is not None:
-            self._metrics["train_mean_token_accuracy"] = event.accuracy
+            of_pairs = self._lease.job.request.method == "dpo"
+            self._metrics["train_pair_accuracy" if of_pairs else "train_mean_token_accuracy"] = event.accuracy
         data = {"step": event.step, "total_steps": event.steps, "learning_rate": event.learning_rate}
         trained = {name: value for name, value in self._metrics.items() if name.startswith("train_")}
         self._measure(f"Step {event.step}/{event.steps}: training loss={event.loss:.4f}", data | trained)
@@ -102,3 +105,8 @@ class Reporter:
         job = self._lease.job
         place = str(file.relative_to(self._home.folder)) if file.is_relative_to(self._home.folder) else str(file)
         return FineTunedModel(name, job.owner, time.time(), job.request.model, job.id, place)
+
+
+def loss_of(metrics: Mapping[str, float]) -> float | None:
+    """That of an evaluation: on lines about tools, or where there are none, on talk."""
+    return metrics.get("loss", metrics.get("chat_loss"))

@@ -132,7 +132,15 @@ def test_what_was_cancelled_or_paused_is_not_gone_on_with(engine: sa.Engine, job
     assert not jobs.move("ftjob-1", "queued", ("paused",), "on")
     again = taken(engine)
     assert (again.job.progress.step, again.job.attempts) == (1, 1)
-    assert told(jobs, "ftjob-1") == ["begun", "rest", "on"]
+    again.enter("running", again.job.progress, "begun again")
+    assert jobs.move("ftjob-1", "paused", ("running",), "rest")
+    assert jobs.move("ftjob-1", "queued", ("paused",), "on")
+    again.write(message_body("a step, as if nothing had been"), Progress(step=2))
+    assert again.renew() == "running"
+    assert jobs.move("ftjob-1", "cancelled", ("running",), "no more")
+    again.write(message_body("another"), Progress(step=3))
+    assert again.renew() == "cancelled"
+    assert told(jobs, "ftjob-1")[:3] == ["begun", "rest", "on"]
 
 
 def test_success_and_the_model_come_at_once(engine: sa.Engine, jobs: JobStore) -> None:

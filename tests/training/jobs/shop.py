@@ -23,6 +23,14 @@ def talk(text: str) -> Json:
     return {"messages": [{"role": "user", "content": f"Say {text}"}, {"role": "assistant", "content": text}]}
 
 
+def pair(good: str = "yes", bad: str = "no") -> Json:
+    return {
+        "input": {"messages": [{"role": "user", "content": "Well?"}]},
+        "preferred_output": [{"role": "assistant", "content": good}],
+        "non_preferred_output": [{"role": "assistant", "content": bad}],
+    }
+
+
 @dataclass
 class Place:
     """What a test sees of it."""

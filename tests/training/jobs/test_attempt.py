@@ -9,7 +9,7 @@ import pytest
 
 from server.store.jobs import WORKABLE
 from server.store.leases import Leases
-from tests.training.jobs.shop import Place, talk
+from tests.training.jobs.shop import Place, pair, talk
 from training.data.validation import validate_file
 from training.jobs.pairs import has_preferences, validate_pairs, write_preferred
 
@@ -29,14 +29,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place.of(tmp_path)
     yield place
     place.engine.dispose()
-
-
-def pair(good: str = "yes", bad: str = "no") -> dict[str, Any]:
-    return {
-        "input": {"messages": [{"role": "user", "content": "Well?"}]},
-        "preferred_output": [{"role": "assistant", "content": good}],
-        "non_preferred_output": [{"role": "assistant", "content": bad}],
-    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A job that is paused while it trains; the training is real."""
+"""A job that is paused while it trains, by preferences; the training is real."""
 
 import threading
 import time
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from server.store.jobs import WORKABLE
-from tests.training.jobs.shop import Place, talk
+from tests.training.jobs.shop import Place, pair
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_job_paused_in_mid_training_keeps_what_it_has_learnt(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
-    job = place.create(place.upload([talk(f"word {number}") for number in range(200)]))
+    job = place.create(place.upload([pair(f"yes {number}") for number in range(200)]), method="dpo")
 
     def pause_after_a_step() -> None:
         while not any(message.startswith("Step ") for message in place.told(job)):
