@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import grammars
 from grammars import Entry, Fragment, Node, Report, Spacing, UnsupportedSchema
-from grammars.tree import Rule, chars, other_chars
+from grammars.tree import Deferred, Meet, Rule, chars, other_chars
 from server.chat.marked_text import CDATA, shielded
 from server.chat.member_row import Member, member_row
 from server.chat.text_schema import NOTES, Schema, members_of, resolved
@@ -206,7 +206,18 @@ class _Compiler:
 
 
 def _until(mark: str) -> Node:
-    """Any text up to the first `mark`, which is part of it: the automaton of Knuth, Morris and Pratt as rules."""
+    """Any text up to the first `mark`, which is part of it.
+
+    llguidance gets it as one lexeme: rules of single characters are too much for it with a large vocabulary.
+    """
+    texts, end = grammars.repeat(other_chars(chars())), grammars.literal(mark)
+    ended = grammars.sequence(texts, end)
+    gone_on = grammars.sequence(texts, end, grammars.repeat(other_chars(chars()), 1))
+    return Meet((ended,), (gone_on,), Deferred(lambda: _automaton(mark)))
+
+
+def _automaton(mark: str) -> Node:
+    """The same as rules, by Knuth, Morris and Pratt."""
     states = [Rule(f"text-{length}") for length in range(len(mark))]
     letters = sorted(set(mark))
     for length, state in enumerate(states):
