@@ -27,7 +27,7 @@ from .templates import HERMES, OURS, TOOLLESS
 NAMES = SpecialNames(frozenset({"<|im_end|>", "<|im_start|>", "<|end|>", "<|user|>", "<s>", '<|"|>'}), frozenset())
 MARKS = SpecialNames(NAMES.control, frozenset({"<tool_call>", "</tool_call>"}))
 ALL = MARKS.control | MARKS.marks
-_FAMILIES = ("llama-spm", "llama-bpe", "phi-3", "qwen2", "gemma-4")
+_FAMILIES = ("llama-spm", "qwen2", "gemma-4")
 VOCABULARIES = [MODEL, *(path for name in _FAMILIES for path in FOLDER.parent.glob(f"ggml-vocab-{name}.gguf"))]
 """Ours, and some in llama.cpp's sources, which `scripts/llama_sources.sh` fetches."""
 _TEXT = st.lists(st.sampled_from([*ALL, "<", "|im_end|>", "a ", '"', "\U000f0000", "\\udb80\\udc00"])).map("".join)
