@@ -97,7 +97,9 @@ _CHAT: list[dict[str, Any]] = [
     {"service_tier": "flex"}, {"response_format": {"type": "text"}}, {"response_format": {"type": "json_object"}},
     {"response_format": PERSON, "max_tokens": 60}, {"response_format": PERSON, "logprobs": True, "max_tokens": 60},
     {"response_format": LOOSE, "max_tokens": 60}, {"metadata": {"a": "b"}}, {"store": False},
-    {"modalities": ["text"]}, {"reasoning_effort": "low"}, {"parallel_tool_calls": True, "tools": [WEATHER]},
+    {"modalities": ["text"]}, {"reasoning_effort": "low"},
+    {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 40, "trammel": {"fit": True}},
+    {"parallel_tool_calls": True, "tools": [WEATHER]},
     {"prompt_cache_key": "k"}, {"safety_identifier": "s"}, {"verbosity": "low"}, {"chat_template_kwargs": {"a": 1}},
 ]  # fmt: skip
 _CHOICES: list[Any] = [
@@ -111,7 +113,8 @@ _CHOICES: list[Any] = [
 ]  # fmt: skip
 _TEXT: list[dict[str, Any]] = [
     {}, {"prompt": ["a", "b"]}, {"prompt": [5, 6, 7]}, {"prompt": [[5], [6, 7]]}, {"prompt": ""}, {"echo": True},
-    {"echo": True, "max_tokens": 0}, {"logprobs": 0}, {"logprobs": 5}, {"prompt": ["a", "b"], "n": 2, "logprobs": 1},
+    {"echo": True, "max_tokens": 0}, {"echo": True, "logprobs": 2},
+    {"logprobs": 0}, {"logprobs": 5}, {"prompt": ["a", "b"], "n": 2, "logprobs": 1},
     {"max_tokens": None, "stop": "e"}, {"suffix": None}, {"prompt": "😀 é"},
 ]  # fmt: skip
 _EMBED: list[dict[str, Any]] = [

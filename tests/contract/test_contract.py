@@ -202,11 +202,18 @@ def _as_described(case: Case, chunk: Any) -> Any:
     if case.path != TEXT:
         return chunk
     choices = [{**choice, "finish_reason": choice["finish_reason"] or "stop"} for choice in chunk["choices"]]
-    return {**chunk, "choices": choices}
+    return _with_floats({**chunk, "choices": choices})
 
 
 def _with_floats(answer: Any) -> Any:
-    """The document describes embeddings as floats only, though `encoding_format` may ask for base64."""
+    """The document describes embeddings as floats only, though `encoding_format` may ask for base64.
+
+    Nor that an echoed prompt's first token has no probability, which OpenAI's servers tell as null.
+    """
+    for choice in answer.get("choices", ()):
+        told = choice.get("logprobs") if "text" in choice else None
+        if told and told["token_logprobs"][:1] == [None]:
+            told["token_logprobs"][0], told["top_logprobs"][0] = 0.0, {}
     for one in answer.get("data", ()):
         if isinstance(one["embedding"], str):
             one["embedding"] = [float(len(base64.b64decode(one["embedding"])))]
