@@ -86,7 +86,7 @@ def translate(error: Exception) -> ApiError:
         case EngineError():
             return _engine_fault(error)
         case RequestValidationError():
-            return _first_validation_error(error.errors())
+            return _first_validation_error(error)
         case HTTPException():
             return _http_error(error)
         case _:
@@ -123,16 +123,22 @@ def _http_error(error: HTTPException) -> ApiError:
     if error.status_code == 413:
         return ApiError(413, str(error.detail), code="request_too_large")
     messages = {
-        404: ("Unknown request URL. See /docs for what this server answers.", "unknown_url"),
+        404: (
+            "Unknown request URL. The API is below /v1, where an SDK's base URL ends; /docs says what it answers.",
+            "unknown_url",
+        ),
         405: ("This URL does not answer this method. See /docs for what this server answers.", "method_not_allowed"),
     }
     message, code = messages.get(error.status_code, (str(error.detail), None))
     return ApiError(error.status_code, message, code=code, headers=error.headers)
 
 
-def _first_validation_error(errors: Sequence[Any]) -> ApiError:
+def _first_validation_error(found: RequestValidationError) -> ApiError:
     """OpenAI reports one mistake at a time; so do we, the first that names a field."""
-    error = min(errors, key=lambda e: (len(e["loc"]) <= 1, _union_rank(e)))
+    if isinstance(found.body, bytes) and found.body:  # it was not read as JSON, because it is not said to be
+        message = "Send the body as JSON with the header `Content-Type: application/json`."
+        return ApiError(415, message, code="unsupported_media_type")
+    error = min(found.errors(), key=lambda e: (len(e["loc"]) <= 1, _union_rank(e)))
     if error["type"] == "json_invalid":
         reason = error.get("ctx", {}).get("error", "")
         return invalid(f"We could not parse the JSON body of your request ({reason}).", None, "invalid_json")

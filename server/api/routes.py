@@ -73,12 +73,14 @@ async def retrieve_model(name: str, catalog: TheCatalog) -> dict[str, Any]:
     return await catalog.model_object(name)
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
     """200 while requests are let in and can be answered, 503 from the moment that an engine dies or the end begins."""
     return _state(services, _status(catalog, admission))
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readiness(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
     """Like /healthz, and 503 too while the first model's queue is full: a balancer may send the next one elsewhere."""

@@ -22,7 +22,7 @@ from server.api.errors import ApiError, invalid
 from server.api.run_objects import chat_message, delta_object, event_object, question_text, run_object, tokens_of
 from server.api.run_request import read_run_request
 from server.api.run_routes import created_at, found, hand_over_place, owner_of, refusals, with_keep_alive
-from server.api.stream import DONE, data
+from server.api.stream import DONE, UNBUFFERED, data
 from server.api.wire import ChatCompletionRequest
 from server.chat.parser import ContentDelta, ReasoningDelta
 
@@ -44,7 +44,7 @@ async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs:
     hand_over_place(request)
     if body.stream:
         chunks = with_keep_alive(_chunks(body, runs, run, told))
-        return StreamingResponse(chunks, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return StreamingResponse(chunks, media_type="text/event-stream", headers=UNBUFFERED)
     await run.until_rest()
     return JSONResponse(await _completion(runs, run))
 

@@ -18,6 +18,7 @@ from server.api.key_gate import Place
 from server.api.run_objects import delta_object, event_object, run_object
 from server.api.run_request import read_run_request
 from server.api.sampling_fields import Wire
+from server.api.stream import UNBUFFERED
 from server.api.wire import ChatCompletionRequest
 
 router = APIRouter()
@@ -129,7 +130,7 @@ async def stream_run(
     return StreamingResponse(
         with_keep_alive(_events(runs, run, seen, deltas=deltas)),
         media_type="text/event-stream",
-        headers={"cache-control": "no-store"},
+        headers=UNBUFFERED,
     )
 
 

@@ -12,6 +12,8 @@ from server.api.services import Services
 
 DONE = "data: [DONE]\n\n"
 _KEEP_ALIVE = ": keep-alive\n\n"
+UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
+"""Of every stream: nginx would else keep chunks back until it has some kilobytes of them."""
 
 
 class Running(Protocol):
@@ -44,7 +46,7 @@ class AnswerStream(StreamingResponse):
     """
 
     def __init__(self, running: Running, writer: Writer, headers: Mapping[str, str]) -> None:
-        super().__init__((), media_type="text/event-stream", headers={"cache-control": "no-store", **headers})
+        super().__init__((), media_type="text/event-stream", headers={**UNBUFFERED, **headers})
         self._running = running
         self._writer = writer
         self._is_silent = True
