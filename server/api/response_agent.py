@@ -6,10 +6,11 @@ one, with `mcp_approval_response` items, a function's output or the user's answe
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from server.agent.events import Event, Spoke
@@ -18,6 +19,7 @@ from server.agent.runs import Runs
 from server.agent.speaker import Piece, with_whole_turns
 from server.api.catalog import Catalog
 from server.api.completion import ChoiceFinished
+from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.errors import ApiError, invalid
 from server.api.response_events import ResponseEvents, new_response_id
 from server.api.response_objects import Json, response_object
@@ -33,7 +35,7 @@ from server.api.response_wire import (
     ServerToolsIn,
 )
 from server.api.run_request import reach_of, read_run_request
-from server.api.run_routes import found, refusals
+from server.api.run_routes import found, hand_over_place, refusals
 from server.api.services import Services
 from server.api.stream import AnswerStream
 from server.api.wire import ChatCompletionRequest, TrammelOptions
@@ -56,12 +58,9 @@ async def answer_with_server_tools(
     catalog: Catalog,
     store: ResponseStore,
     owner: str,
-    has_begun: Callable[[], None] = lambda: None,
+    request: Request,
 ) -> Response:
-    """Start a run or go on with one, and answer when it rests. `has_begun` is told as soon as it works.
-
-    Raises: ApiError.
-    """
+    """Start a run or go on with one, and answer when it rests. Raises: ApiError."""
     earlier, new = await asyncio.to_thread(gather_items, body, store, owner)
     source = _Source(body, runs, catalog, store, owner)
     async with catalog.lend(body.model, Services) as services:
@@ -72,13 +71,16 @@ async def answer_with_server_tools(
     else:
         told = runs.watch(run, run.state.length - 1, to_rest=True)
         await _go_on(runs, run, new)
-    has_begun()
+    hand_over_place(request)
     response = AgentResponse(source, services, run, told, tuple(new))
     if all(item["type"] != "mcp_list_tools" for item in (*earlier, *new)) and body.server_tools is not None:
         response.lists = list_item(runs.loop.tools, run.state.started.tools)
     if body.stream:
         return AnswerStream(response, ResponseWriter(response), {})
-    return JSONResponse(await response.whole())
+    try:
+        return JSONResponse(await while_connected(request, response.whole()))
+    except ClientGoneError:
+        return no_answer()  # the run goes on
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """`/v1/responses`: https://platform.openai.com/docs/api-reference/responses."""
 
 import asyncio
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,7 +16,6 @@ from server.api.response_request import as_chat_completion, as_response_error
 from server.api.response_run import ResponseRun, ResponseWriter, gather_items, listed
 from server.api.response_wire import ResponseRequest
 from server.api.routes import widened_header
-from server.api.run_routes import hand_over_place
 from server.api.services import Services
 from server.api.stream import AnswerStream
 from server.store.responses import ResponseStore, StoredResponse
@@ -49,8 +47,7 @@ async def create_response(
     """Answer a conversation's items: with a message, or with calls of the given functions."""
     runs: Runs = request.app.state.runs
     if await concerns_a_run(body, runs, store, owner):
-        handing_over = partial(hand_over_place, request)
-        return await answer_with_server_tools(body, runs, catalog, store, owner, handing_over)
+        return await answer_with_server_tools(body, runs, catalog, store, owner, request)
     async with catalog.lend(body.model, Services) as services:
         run = await ResponseRun.start(services, body, store, owner)
     headers = widened_header(run.widened)

@@ -18,6 +18,7 @@ from server.agent.run import Run
 from server.agent.runs import Runs
 from server.agent.speaker import Piece, with_whole_turns
 from server.api.catalog import Catalog
+from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.errors import ApiError, invalid
 from server.api.run_objects import chat_message, delta_object, event_object, question_text, run_object, tokens_of
 from server.api.run_request import read_run_request
@@ -45,7 +46,10 @@ async def answer_with_tools(body: ChatCompletionRequest, request: Request, runs:
     if body.stream:
         chunks = with_keep_alive(_chunks(body, runs, run, told))
         return StreamingResponse(chunks, media_type="text/event-stream", headers=UNBUFFERED)
-    await run.until_rest()
+    try:
+        await while_connected(request, run.until_rest())
+    except ClientGoneError:
+        return no_answer()  # the run goes on
     return JSONResponse(await _completion(runs, run))
 
 

@@ -24,13 +24,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield server.url
 
 
-def post(url: str, path: str, tool: str, **fields: Any) -> httpx.Response:
+def post(url: str, path: str, tool: str, seconds: float = 60, **fields: Any) -> httpx.Response:
     options = {"run_tools": True, "tools": [tool], **fields.pop("trammel", {})}
     body = {
         "model": "trammel-tiny", "messages": PARIS, "tool_choice": "required", "parallel_tool_calls": False,
         "max_tokens": 40, "trammel": options, **fields,
     }  # fmt: skip
-    return httpx.post(f"{url}/v1/{path}", json=body, headers=KEY, timeout=60)
+    return httpx.post(f"{url}/v1/{path}", json=body, headers=KEY, timeout=seconds)
 
 
 def test_caps_are_the_operators_unless_a_request_asks_for_less(url: str) -> None:
@@ -86,3 +86,14 @@ def test_a_client_that_leaves_a_stream_frees_no_place_the_run_still_has(url: str
     assert httpx.get(f"{url}/v1/runs/{run}", headers=KEY).json()["status"] == "running"
     assert httpx.post(f"{url}/v1/runs/{run}/cancel", headers=KEY).status_code == 200
     assert post(url, "chat/completions", "get_weather").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+def test_a_client_that_leaves_stops_the_waiting_and_not_the_run(url: str, path: str) -> None:
+    server_tools = {"type": "mcp", "server_label": "trammel", "allowed_tools": ["slow_write"]}
+    fields = {"tools": [server_tools], "input": "Write"} if path == "responses" else {}
+    with pytest.raises(httpx.ReadTimeout):
+        post(url, path, "slow_write", seconds=1.5, **fields)
+    newest = httpx.get(f"{url}/v1/runs", params={"limit": 1}, headers=KEY).json()["data"][0]["id"]
+    assert httpx.get(f"{url}/v1/runs/{newest}", headers=KEY).json()["status"] == "running"
+    assert httpx.post(f"{url}/v1/runs/{newest}/cancel", headers=KEY).json()["status"] == "cancelled"
