@@ -41,6 +41,7 @@ def read_chat_request(body: ChatCompletionRequest, defaults: Sampling) -> ChatRe
         sampling=body.sampling(defaults),
         stop=body.stops,
         max_tokens=min(limits) if limits else None,
+        limit_field="max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
         is_constrained=body.trammel is None or body.trammel.constrain,
         fits=_fits(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,

@@ -21,7 +21,7 @@ from server.chat.repetition import RepetitionFilter
 from server.chat.request import ChatRequest
 from server.chat.validation import Schema, find_faults
 from server.engine.engine import Generation
-from server.engine.errors import InvalidGrammarError
+from server.engine.errors import AnswerTooLongError, InvalidGrammarError
 from server.engine.types import (
     Finished,
     FinishReason,
@@ -234,6 +234,8 @@ async def start_completion(
     completion = Completion(services, request, prepared, model, adapter, streams=streams)
     try:
         await completion.start(tokens, count, opening)
+    except AnswerTooLongError as error:
+        raise invalid(str(error).replace("max_tokens", request.limit_field), request.limit_field) from error
     except InvalidGrammarError as error:
         if request.response_format.kind == "gbnf":  # all others are our own
             raise invalid(str(error), "grammar", "invalid_grammar") from error

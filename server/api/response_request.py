@@ -80,7 +80,6 @@ def response_param(param: str) -> str:
         "response_format.json_schema": "text.format",
         "response_format": "text.format",
         "max_completion_tokens": "max_output_tokens",
-        "max_tokens": "max_output_tokens",
         "tool_choice.allowed_tools": "tool_choice",
         "tool_choice.function": "tool_choice",
         "tool_choice.custom": "tool_choice",

@@ -45,6 +45,8 @@ class ChatRequest:
     sampling: Sampling = NEUTRAL_SAMPLING
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
+    limit_field: str = "max_tokens"
+    """The request's field that says so, for errors."""
     is_constrained: bool = True
     """False: no grammar, so that one can measure what it buys."""
     fits: bool = False

@@ -56,6 +56,12 @@ def test_a_required_call_is_whole_within_every_budget_from_the_least_on(server_u
         assert answer["usage"]["completion_tokens"] <= budget + extra
 
 
+def test_a_budget_that_is_too_small_is_refused_by_the_name_it_has(server_url: str) -> None:
+    error = post(server_url, max_completion_tokens=1, **REQUIRED).json()["error"]
+    assert error["param"] == "max_completion_tokens"
+    assert "'max_completion_tokens' at least" in error["message"]
+
+
 def test_an_answer_that_was_brought_to_its_end_says_so(server_url: str) -> None:
     budget = least(server_url, **REQUIRED)
     fitted = post(server_url, max_tokens=budget, **REQUIRED).json()["choices"][0]
