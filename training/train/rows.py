@@ -3,7 +3,8 @@
 Each answer is found by rendering the conversation up to it as the server does (with the generation prompt) and up to
 its end: what the second text has more is what the model is to write. Prompt and answer are tokenized apart, as they
 are when serving. Where a template shows earlier turns otherwise once later ones follow (thinking that is dropped),
-every answer becomes a row of its own. Weight 0 keeps an answer as context.
+every answer becomes a row of its own; where it begins answers otherwise than it invites them (thinking that is opened),
+the answer is written as the server reads it. Weight 0 keeps an answer as context.
 """
 
 import re
@@ -17,6 +18,7 @@ from server.chat.messages import Message, Tool
 from server.chat.prompt import Prompt, SpecialNames
 from server.chat.request import ChatRequest
 from server.chat.template import ChatTemplate, TemplateError
+from server.chat.thinking import thinks_at
 from training.data.category import category_of
 from training.data.record import Record
 
@@ -123,13 +125,44 @@ class Renderer:
         return turns
 
     def _turn(self, before: tuple[Message, ...], answer: Message, tools: tuple[Tool, ...]) -> _Text:
-        opened = self._shown(before, tools, is_open=True).text
+        opened = self._shown(before, tools, is_open=True)
         prompt = self._shown((*before, answer), tools, is_open=False)
-        text = prompt.text
-        if not text.startswith(opened):
+        if prompt.text.startswith(opened.text):
+            start = len(opened.text)
+            return _Text(prompt, ((start, self._end(prompt.text, start, self._written(answer, tools))),))
+        return self._composed(opened, answer, tools)
+
+    def _composed(self, opened: Prompt, answer: Message, tools: tuple[Tool, ...]) -> _Text:
+        """Where the template begins answers otherwise than its generation prompt does: what the server would read."""
+        written = self._written(answer, tools)
+        if written is None or self._control.search((answer.content or "") + "".join(map(str, answer.tool_calls))):
             raise TemplateError("the chat template begins this answer otherwise than its generation prompt does")
-        ends = [match.end() for match in self._control.finditer(text, len(opened))]
-        return _Text(prompt, ((len(opened), ends[-1] if ends else len(text)),))
+        reasoning = self.conversations.dialect.reasoning
+        thinks = thinks_at(reasoning, opened.pieces[-1])
+        thought = f"{reasoning.end}\n\n" if reasoning is not None and thinks == "open" else ""
+        learnt = thought + written + (self.tokenizer.eos_token or "")
+        start = len(opened.text)
+        return _Text(Prompt((*opened.pieces, learnt)), ((start, start + len(learnt)),))
+
+    def _written(self, answer: Message, tools: tuple[Tool, ...]) -> str | None:
+        """The answer as this model writes it; None for calls whose arguments are no JSON."""
+        dialect = self.conversations.dialect
+        content = (answer.content or "") if answer.tool_calls else dialect.text_begin + (answer.content or "")
+        schemas = {tool.name: tool.parameters for tool in tools}
+        try:
+            return content.strip() + dialect.write(answer.tool_calls, schemas)
+        except ValueError:
+            return None
+
+    def _end(self, text: str, start: int, written: str | None) -> int:
+        """Where an answer ends: with the first control token after what is written, for there the server stops."""
+        ends = list(self._control.finditer(text, start))
+        place = text.rfind(written, start) if written else -1
+        if written and place >= 0:
+            done = place + len(written)
+            after = [match.end() for match in ends if match.end() >= done]
+            return next((match.end() for match in ends if match.start() >= done), after[-1] if after else done)
+        return ends[-1].end() if ends else len(text)
 
     def _shown(self, messages: tuple[Message, ...], tools: tuple[Tool, ...], *, is_open: bool) -> Prompt:
         variables = {} if is_open else {"add_generation_prompt": False}
