@@ -58,22 +58,33 @@ class Leases:
         free = sa.and_(c.status.in_(WORKABLE), sa.or_(c.lease.is_(None), c.leased_until < self._now))
         token = secrets.token_hex(12)
         with self._engine.connect() as connection:
-            waiting = connection.scalars(sa.select(c.id).where(free).order_by(c.created, c.id)).all()
-        for id_ in waiting:
+            waiting = connection.execute(sa.select(c.id, c.lease).where(free).order_by(c.created, c.id)).all()
+        for id_, earlier in waiting:
             values = {"lease": token, "leased_until": self._now + seconds, "attempts": c.attempts + 1}
             with self._engine.begin() as connection:
                 taken = connection.execute(jobs_table.update().where(c.id == id_, free).values(values)).rowcount
             if taken and (job := self._jobs.get(id_, owner=None)) is not None:
-                return Lease(self._engine, job, token, seconds, self._now)
+                return Lease(self._engine, job, token, seconds, self._now, was_lost=earlier is not None)
         return None
 
 
 class Lease:
     """A job that is ours as long as we renew. Thread-safe."""
 
-    def __init__(self, engine: sa.Engine, job: Job, token: str, seconds: float, now: sa.ColumnElement[float]) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        job: Job,
+        token: str,
+        seconds: float,
+        now: sa.ColumnElement[float],
+        *,
+        was_lost: bool = False,
+    ) -> None:
         self.job = job
         """As it was when the lease was taken."""
+        self.was_lost = was_lost
+        """The worker before let its lease run out."""
         self.seconds = seconds
         self._engine = engine
         self._token = token

@@ -81,6 +81,8 @@ class Attempt:
 
     def _begin(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._lease.was_lost:
+            self._lease.tell("The worker of this job was lost; another has taken it over", "warn")
         if self._job.status == "validating_files":
             records = count_records(self._job.request, self._shop.home)
             numbers = choose(self._job.request, records)

@@ -72,12 +72,14 @@ def test_a_job_is_leased_once_until_its_lease_runs_out(engine: sa.Engine, jobs: 
     time.sleep(0.3)
     second = taken(engine)
     assert second.job.attempts == 2
+    assert (first.was_lost, second.was_lost) == (False, True)
     for refused in (first.renew, lambda: first.tell("late"), first.release, lambda: first.succeed(Progress(), MODEL)):
         with pytest.raises(LeaseLostError):
             refused()
     assert told(jobs, "ftjob-1") == []
     second.release()
-    assert taken(engine).job.attempts == 3
+    third = taken(engine)
+    assert (third.job.attempts, third.was_lost) == (3, False)
 
 
 def test_of_many_workers_one_gets_a_job(engine: sa.Engine, jobs: JobStore) -> None:
