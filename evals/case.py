@@ -59,6 +59,9 @@ class Case:
     accepts: tuple[str, ...] = ()
     """Short answers, one of which the text must hold."""
 
+    text: str | None = None
+    """A text that is only judged: how likely is it?"""
+
     def schema_of(self, name: str) -> Json | None:
         """The parameters of a tool, None if there is none of that name."""
         for tool in self.tools:

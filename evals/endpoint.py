@@ -1,6 +1,7 @@
 """An OpenAI-compatible endpoint: how it is named on the command line, and one request with its retries."""
 
 import asyncio
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -82,18 +83,19 @@ class Client:
             raise EndpointError(f"{self.endpoint.name} at {self.endpoint.url} lists no models: {error}") from error
 
     async def ask(self, body: Json) -> Answer:
-        """One answer; what can't be had is an answer with `error`."""
+        """One answer, or the `bits` that a text (`prompt`) takes; what can't be had is an answer with `error`."""
+        place, read = ("completions", _read_bits) if "prompt" in body else ("chat/completions", _read)
         error = ""
         for attempt in range(self.retries + 1):
             wait = min(self.pause * 2**attempt, _LONGEST_WAIT)
             began = time.monotonic()
             try:
-                response = await self._http.post(f"{self.endpoint.url}/chat/completions", json=body)
+                response = await self._http.post(f"{self.endpoint.url}/{place}", json=body)
             except httpx.TransportError as failure:
                 error = f"{type(failure).__name__}: {failure}"
             else:
                 if response.status_code == 200:
-                    return _read(response, time.monotonic() - began)
+                    return read(response, time.monotonic() - began)
                 error = f"{response.status_code}: {response.text[:500]}"
                 if response.status_code not in _RETRIED:
                     break
@@ -119,6 +121,17 @@ def _read(response: httpx.Response, latency: float) -> Answer:
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:
         return Answer({}, latency=latency, error=f"not a chat completion: {type(error).__name__}: {error}")
+
+
+def _read_bits(response: httpx.Response, latency: float) -> Answer:
+    """The first token has no probability, because nothing stands before it."""
+    try:
+        body: Any = response.json()
+        judged = body["choices"][0]["logprobs"]["token_logprobs"]
+        bits = -sum(logprob for logprob in judged if logprob is not None) / math.log(2)
+        return Answer({"bits": bits}, "", latency, int((body.get("usage") or {}).get("prompt_tokens") or 0))
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        return Answer({}, latency=latency, error=f"no logprobs of the prompt: {type(error).__name__}: {error}")
 
 
 def _retry_after(response: httpx.Response, default: float) -> float:

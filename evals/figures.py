@@ -41,7 +41,7 @@ def share_of(scores: Sequence[tuple[float, float]], seed: int = 0) -> Share:
     value = float(parts.sum() / total)
     shares = parts / wholes
     if (shares == shares[0]).all():
-        low, high = wilson(value, len(parts))
+        low, high = wilson(value, len(parts)) if value <= 1 else (value, value)
     else:
         drawn = _resampled(parts, wholes, np.random.default_rng(seed))
         low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))

@@ -45,6 +45,9 @@ class Step:
 def judge(case: Case, steps: list[Step]) -> Scores:
     """All that can be said without a world to act in. The first answer is matched; the form of all is looked at."""
     first = steps[0]
+    if case.text is not None:
+        bits = first.answer.message.get("bits")
+        return {} if bits is None else {"bits per byte": (bits, len(case.text.encode()))}
     scores: Scores = {"cut off": (sum(step.answer.finish_reason == "length" for step in steps), len(steps))}
     scores |= _form_scores(case, steps)
     scores |= _choice_scores(case, first)

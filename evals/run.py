@@ -105,6 +105,8 @@ class Runner:
 
     def _body(self, column: Column, case: Case, messages: list[Json], seed: int) -> Json:
         settings = self._settings
+        if case.text is not None:
+            return {"model": column.model, "prompt": case.text, "max_tokens": 0, "echo": True, "logprobs": 0}
         body: Json = {
             "model": column.model,
             "messages": messages,

@@ -17,13 +17,15 @@ METRICS: tuple[str, ...] = (
     "exact match", "fuzzy match", "functional match", "as many calls",
     "tool names", "arguments", "arguments to the letter",
     "choice", "called when due", "talked when due", "asked when missing", "asked needlessly",
-    "syntax errors", "invented names", "invented keys", "repeated calls", "cut off",
+    "bits per byte", "syntax errors", "invented names", "invented keys", "repeated calls", "cut off",
     *(f"values from {source}" for source in SOURCES),
 )  # fmt: skip
 LOWER_IS_BETTER = frozenset(
-    ("syntax errors", "invented names", "invented keys", "asked needlessly", "repeated calls", "cut off",
-     "values from invented")
+    ("bits per byte", "syntax errors", "invented names", "invented keys", "asked needlessly", "repeated calls",
+     "cut off", "values from invented")
 )  # fmt: skip
+PLAIN = frozenset(("bits per byte",))
+"""Numbers rather than shares of a whole."""
 NEITHER_IS_BETTER = frozenset(f"values from {source}" for source in SOURCES if source != "invented")
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from evals.comparison import DECIDING, Comparison, compare
 from evals.figures import Share
 from evals.record import Record
-from evals.summary import METRICS, Price, Summary, group_by, summarise, tool_shares
+from evals.summary import METRICS, PLAIN, Difference, Price, Summary, group_by, summarise, tool_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,18 @@ def share_text(share: Share | None) -> str:
     return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
-def difference_text(change: float) -> str:
-    """In percentage points."""
-    return f"{100 * change:+.1f}"
+def figure_text(metric: str, share: Share | None) -> str:
+    """A share, or a plain number where the metric is none."""
+    if share is None or metric not in PLAIN:
+        return share_text(share)
+    return f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
+
+
+def difference_text(difference: Difference) -> str:
+    """In percentage points, or in the metric's own unit where it is no share."""
+    if difference.metric in PLAIN:
+        return f"{difference.change:+.3f}"
+    return f"{100 * difference.change:+.1f} points"
 
 
 def answer_text(record: Record) -> str:
@@ -78,7 +87,7 @@ def _section(suite: str, records: Sequence[Record], prices: dict[str, Price] | N
 
 def _figures(summaries: Sequence[Summary]) -> list[Row]:
     rows = [
-        Row(metric, tuple(share_text(summary.shares.get(metric)) for summary in summaries))
+        Row(metric, tuple(figure_text(metric, summary.shares.get(metric)) for summary in summaries))
         for metric in METRICS
         if any(metric in summary.shares for summary in summaries)
     ]

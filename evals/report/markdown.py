@@ -27,11 +27,11 @@ def _comparison(comparison: Comparison) -> list[str]:
         "p: paired sign-flip test, Holm's correction."
     )
     rows = [
-        Row(d.metric, (difference_text(d.change), f"{d.p:.4f}", d.verdict))
+        Row(d.metric, (difference_text(d), f"{d.p:.4f}", d.verdict))
         for d in comparison.differences
         if d.change or d.verdict
     ]
-    table = ["", *_table(("points", "p", "verdict"), rows)] if rows else []
+    table = ["", *_table(("change", "p", "verdict"), rows)] if rows else []
     return [head, "", told, *table]
 
 

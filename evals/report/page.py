@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader
 
 from evals.report.content import Section, answer_text, difference_text
-from evals.summary import METRICS
+from evals.summary import METRICS, PLAIN
 
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#4b5563", "#0891b2", "#b91c1c")
 _LEFT, _WIDTH, _LANE, _GAP = 190, 520, 12, 10
@@ -51,7 +51,7 @@ class Plot:
 def page(sections: Sequence[Section], heading: str, settings: Sequence[tuple[str, str]]) -> str:
     """The whole page."""
     environment = Environment(loader=PackageLoader("evals.report", "."), autoescape=True, trim_blocks=True)
-    environment.filters["points"] = difference_text
+    environment.filters["change"] = difference_text
     environment.globals.update(colour=colour, answer_text=answer_text, shown=_SHOWN)
     return environment.get_template("page.html.jinja").render(
         heading=heading,
@@ -69,7 +69,7 @@ def share_plot(section: Section) -> Plot:
     """A dot and its 95 % interval for every metric and column."""
     lanes: list[Lane] = []
     top = float(_GAP)
-    for metric in METRICS:
+    for metric in (name for name in METRICS if name not in PLAIN):
         shares = [summary.shares.get(metric) for summary in section.summaries]
         if not any(shares):
             continue

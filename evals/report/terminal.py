@@ -40,7 +40,7 @@ def _print_comparison(comparison: Comparison, console: Console) -> None:
     )
     for d in comparison.differences:
         if d.verdict:
-            _print(console, f"  {d.verdict:6} {d.metric} {difference_text(d.change)} points (p = {d.p:.4f})")
+            _print(console, f"  {d.verdict:6} {d.metric} {difference_text(d)} (p = {d.p:.4f})")
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

@@ -1,9 +1,12 @@
-"""Short answers without tools, to see what training on tools has made a model forget.
+"""Short answers without tools, and talk to be judged, to see what training on tools has made a model forget.
+
+How likely a model finds a text is told in bits per byte, which compares models whatever their tokens are.
 
 Sources: OpenTriviaQA (https://github.com/uberspot/OpenTriviaQA, CC BY-SA 4.0), asked openly, without its choices; GSM8K
 (https://github.com/openai/grade-school-math, MIT), judged by the number it comes to.
 """
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +16,8 @@ from evals.case import Case
 from evals.suites.lines import SuiteError
 from evals.suites.public_data import find_data
 
+_TALK = 1000
+"""Characters of a conversation that are judged."""
 _NEEDS_CHOICES = re.compile(r"\b(following|these|those|below|not|except)\b|_|\.\.\.", re.IGNORECASE)
 _LONGEST = 3
 """Words of an answer; longer ones are said in too many ways."""
@@ -25,9 +30,13 @@ def read_chat(data: Path | None = None) -> list[Case]:
 
 def read_folder(folder: Path) -> list[Case]:
     """Raises: SuiteError."""
-    cases = [*_trivia(folder / "trivia" / "categories"), *_arithmetic(folder / "gsm8k")]
+    cases = [
+        *_trivia(folder / "trivia" / "categories"),
+        *_arithmetic(folder / "gsm8k"),
+        *_talk(folder / "persona" / "data"),
+    ]
     if not cases:
-        raise SuiteError(f"{folder} holds neither trivia/categories nor gsm8k")
+        raise SuiteError(f"{folder} holds neither trivia/categories nor gsm8k nor persona/data")
     return cases
 
 
@@ -48,6 +57,16 @@ def _arithmetic(folder: Path) -> Iterator[Case]:
             line = json.loads(text)
             result = line["answer"].rpartition("#### ")[2].strip()
             yield _case(f"arithmetic/{path.stem}/{number}", "arithmetic", line["question"], result)
+
+
+def _talk(folder: Path) -> Iterator[Case]:
+    """Conversations of Synthetic-Persona-Chat (https://github.com/google-research-datasets/Synthetic-Persona-Chat)."""
+    for path in sorted(folder.glob("*_test.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(csv.DictReader(file)):
+                text = " ".join(row.get("Best Generated Conversation", "").split())[:_TALK]
+                if text:
+                    yield Case(f"talk/{number}", "chat", "talk", [], text=text)
 
 
 def _case(name: str, group: str, asked: str, answer: str) -> Case:

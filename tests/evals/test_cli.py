@@ -63,7 +63,8 @@ def test_a_run_its_resumption_and_a_comparison(server_url: str, tmp_path: Path) 
     assert "first: ours, no grammar against second: ours, 4 cases" in compared.output
 
 
-def test_a_run_stopped_by_the_user_goes_on_where_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path, end: signal.Signals) -> None:
     def talk(body: Any) -> dict[str, Any]:
         return {"content": f"{len(body['messages'])}?"}
 
@@ -74,10 +75,11 @@ def test_a_run_stopped_by_the_user_goes_on_where_it_was(tmp_path: Path) -> None:
         answers = tmp_path / "broken" / "answers.jsonl"
         while not answers.exists() or answers.read_text().count("\n") < 2:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         _, told = process.communicate(timeout=20)
-        assert process.returncode == 2
-        assert told == "trammel: broken off; the same command goes on from here\n"
+        if end == signal.SIGINT:
+            assert process.returncode == 2
+            assert told == "trammel: broken off; the same command goes on from here\n"
         kept = answers.read_text()
         assert 2 <= kept.count("\n") < 15
         assert invoke(*asked, str(tmp_path / "broken")).exit_code == 0

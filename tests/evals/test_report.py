@@ -13,7 +13,7 @@ from rich.console import Console
 
 from evals.folder import FolderError, RunFolder
 from evals.record import Record
-from evals.report.content import answer_text, sections, share_text
+from evals.report.content import answer_text, difference_text, sections, share_text
 from evals.report.markdown import markdown
 from evals.report.page import latency_plot, page, share_plot
 from evals.report.terminal import print_changes, print_sections
@@ -66,6 +66,19 @@ def test_groups_within_groups_are_shown_at_every_level() -> None:
         "live: exact match": "50.0 %", "live/sgd: exact match": "100.0 %", "live/other: exact match": "0.0 %",
         "plain: exact match": "100.0 %",
     }  # fmt: skip
+
+
+def test_bits_per_byte_are_no_percentage() -> None:
+    def judged(endpoint: str, extra: float) -> list[Record]:
+        scores = [{"bits per byte": (bits + extra, 100.0)} for bits in (150.0, 170.0, 190.0, 210.0)]
+        return [Record(endpoint, "on", "chat", "talk", str(at), 0, one) for at, one in enumerate(scores)]
+
+    told = sections([*judged("a", 0.0), *judged("b", 20.0)])
+    assert told[0].figures[0].cells[0].startswith("1.800 [")
+    (comparison,) = told[0].comparisons
+    assert difference_text(comparison.differences[0]) == "+0.200"
+    assert "+0.200" in markdown(told, "T")
+    assert "1.800 [" in page(told, "T", [])
 
 
 def test_one_group_is_not_shown_apart() -> None:

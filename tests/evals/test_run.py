@@ -170,3 +170,20 @@ async def test_a_record_is_read_back_as_it_was_written(server_url: str, tmp_path
     (episode,) = await run(f"{server_url}/v1", tmp_path / "a.jsonl", CASES[:1])
     record = Record.of(episode)
     assert Record.read(json.loads(json.dumps(dataclasses.asdict(record)))) == record
+
+
+async def test_a_text_is_judged_by_a_real_model_in_bits_per_byte(server_url: str, tmp_path: Path) -> None:
+    usual, odd = "What will the weather be like in the city?", "Zq weather the xv be vvity likk in?! Whahe ctwt"
+    cases = [Case(text, "chat", "talk", [], text=text) for text in (usual, odd)]
+    episodes = await run(f"{server_url}/v1", tmp_path / "j", cases, grammars=("on", "off"))
+    pairs = [Record.of(episode).scores["bits per byte"] for episode in episodes]
+    assert [whole for _, whole in pairs] == [len(usual), len(usual), len(odd), len(odd)]
+    (likely, again), (unlikely, _) = [[bits for bits, _ in pairs[at : at + 2]] for at in (0, 2)]
+    assert 0 < likely == again < unlikely
+
+
+async def test_an_endpoint_that_judges_no_texts_says_so(tmp_path: Path) -> None:
+    with scripted((200, '{"choices": [{"text": "x"}]}')) as (url, _):
+        (episode,) = await run(url, tmp_path / "j", [Case("1", "chat", "talk", [], text="Hello")])
+    assert "no logprobs" in episode.error
+    assert Record.of(episode).scores == {}

@@ -44,6 +44,15 @@ def test_arithmetic_is_judged_by_its_result(tmp_path: Path) -> None:
     assert (case.accepts, case.group) == (("7",), "arithmetic")
 
 
+def test_talk_is_judged_whole(tmp_path: Path) -> None:
+    (tmp_path / "persona" / "data").mkdir(parents=True)
+    head = "user 1 personas,user 2 personas,Best Generated Conversation"
+    rows = f'{head}\n"a","b","User 1: Hi!\nUser 2: Hello."\n"a","b",""\n'
+    (tmp_path / "persona" / "data" / "x_test.csv").write_text(rows)
+    (case,) = read_folder(tmp_path)
+    assert (case.text, case.group, case.messages) == ("User 1: Hi! User 2: Hello.", "talk", [])
+
+
 def test_an_empty_folder_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="holds neither"):
         read_folder(tmp_path)
