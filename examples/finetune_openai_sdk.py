@@ -70,7 +70,7 @@ def create_job(client: openai.OpenAI, model: str, examples: int, epochs: int) ->
         method={
             "type": "supervised",
             "supervised": {
-                "hyperparameters": {"n_epochs": epochs, "batch_size": 4, "learning_rate_multiplier": 10},
+                "hyperparameters": {"n_epochs": epochs, "batch_size": 4, "learning_rate_multiplier": 1.25},
             },
         },
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from server.store.home import Home
 from server.store.jobs import Job, JobRequest
-from training.train.recipe import DPO_LEARNING_RATE, LORA_LEARNING_RATE, TrainingRecipe
+from training.train.recipe import TrainingRecipe
 
 Numbers = dict[str, int | float]
 _LOOKS = 300
@@ -45,7 +45,6 @@ def recipe_of(
     request = job.request
     batch = int(numbers["batch_size"])
     rows = next(rows for rows in range(min(batch, _ROWS_AT_ONCE), 0, -1) if batch % rows == 0)
-    peak = DPO_LEARNING_RATE if request.method == "dpo" else LORA_LEARNING_RATE
     steps = math.ceil(records / batch) * int(numbers["n_epochs"])
     return TrainingRecipe(
         model=base,
@@ -57,7 +56,7 @@ def recipe_of(
         epochs=numbers["n_epochs"],
         batch_size=rows,
         accumulation=batch // rows,
-        learning_rate=peak * numbers["learning_rate_multiplier"],
+        learning_rate_multiplier=numbers["learning_rate_multiplier"],
         beta=numbers.get("beta", _BETA),
         seed=request.seed,
         threads=threads,

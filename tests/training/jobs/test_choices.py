@@ -54,7 +54,8 @@ def test_a_recipe_is_the_same_each_time_a_job_is_gone_on_with() -> None:
     numbers = choose(made.request, 64)
     first, second = (recipe_of(made, numbers, 64, Home(Path("/h")), Path("/b.gguf"), threads=t) for t in (1, 2))
     assert first.differences(second) == []
-    assert (first.learning_rate, first.beta, first.seed, first.method) == (1e-4, 0.3, 3, "dpo")
+    assert (first.learning_rate_multiplier, first.beta, first.seed, first.method) == (2, 0.3, 3, "dpo")
+    assert first.learning_rate is None
 
 
 @pytest.mark.parametrize(
