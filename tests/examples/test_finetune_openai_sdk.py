@@ -20,7 +20,7 @@ BASE = "trammel-tiny"
 @contextmanager
 def working(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of the home's jobs; its lease is short, so that the next one need not wait long."""
-    flags = ("--home", str(home), "--lease", "3", "--poll", "0.1", "--threads", "1")
+    flags = ("--home", str(home), "--lease", "8", "--poll", "0.1", "--threads", "1")
     command = [sys.executable, "-c", "from server.cli import main; main()", "worker", *flags]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:

@@ -31,6 +31,8 @@ from training.train.log import RunLog
 
 logger = logging.getLogger("trammel.worker")
 
+_PATIENCE = 0.8
+"""Share of a lease after which a training that hears nothing of its worker ends itself."""
 MOST_ATTEMPTS = 3
 """Without coming further."""
 _RESULT_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -129,7 +131,9 @@ class Attempt:
         return "Fine-tuning job started" if self._report.progress.step == 0 else "Fine-tuning begins again"
 
     def _train(self) -> None:
-        trainee = self._trainee = Trainee(self._recipe_path, self._shop.home.folder, self._folder / "training.log")
+        patience = _PATIENCE * self._lease.seconds
+        log = self._folder / "training.log"
+        trainee = self._trainee = Trainee(self._recipe_path, self._shop.home.folder, log, patience)
         last: Message | None = None
         try:
             for message in trainee.messages():
@@ -213,20 +217,22 @@ class Attempt:
             try:
                 status = self._lease.renew()
             except LeaseLostError:
-                self._end(Trainee.kill)
+                self._tell(Trainee.kill)
                 return
             except Exception:
                 logger.exception("the lease of %s can't be renewed", self._job.id)
                 continue
             if status == "paused" or self._shop.is_ending.is_set():
-                self._end(Trainee.stop if self._has_begun else Trainee.kill)
+                self._tell(Trainee.stop if self._has_begun else Trainee.kill)
             elif status not in WORKABLE:
-                self._end(Trainee.kill)
+                self._tell(Trainee.kill)
+            else:
+                self._tell(Trainee.go_on)
 
-    def _end(self, how: Callable[[Trainee], None]) -> None:
+    def _tell(self, word: Callable[[Trainee], None]) -> None:
         trainee = self._trainee
         if trainee is not None:
-            how(trainee)
+            word(trainee)
 
 
 def _result_rows(log: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,13 @@
-"""The process that trains: `python -m training.jobs.child RECIPE HOME`. Its standard output is messages for its worker.
+"""The process that trains: `python -m training.jobs.child RECIPE HOME SECONDS`. It prints messages for its worker.
 
-A process of its own, because what training may die of (memory, a signal) must not take the worker along. It never
-outlives the worker: its standard input is a pipe from there, and the end of that is its own. `stop` on it means: leave
-after the step under way, with a checkpoint.
+A process of its own, because what training may die of (memory, a signal) must not take the worker along. Its standard
+input is a pipe from there, and the end of that is its own, so it never outlives the worker. Nor the worker's lease:
+when nothing has come for SECONDS, the worker hangs, its lease is about to run out, and the job to be another's. `stop`
+means: leave after the step under way, with a checkpoint.
 """
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -20,15 +22,16 @@ from training.train import events
 from training.train.recipe import TrainingRecipe
 
 _ORPHANED = 70
+"""The exit code of one whose worker is gone or hangs."""
 
 
 def main() -> None:
     """Exit status 0: a message `Ended` or `Broken` was the last."""
-    recipe_path, home = Path(sys.argv[1]), Home(Path(sys.argv[2]))
+    recipe_path, home, patience = Path(sys.argv[1]), Home(Path(sys.argv[2])), float(sys.argv[3])
     messages = _own_output()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the worker too, which then tells us to stop
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
+    threading.Thread(target=_listen, args=(stop, patience), daemon=True).start()
     recipe = TrainingRecipe.model_validate_json(recipe_path.read_text(encoding="utf-8"))
     _say(messages, _train(recipe, home, messages, stop))
 
@@ -40,11 +43,14 @@ def _own_output() -> TextIO:
     return messages
 
 
-def _listen(stop: threading.Event) -> None:
-    for line in sys.stdin:
-        if line.strip() == "stop":
+def _listen(stop: threading.Event, patience: float) -> None:
+    while True:
+        is_heard, _, _ = select.select([sys.stdin], [], [], patience)
+        said = os.read(sys.stdin.fileno(), 4096) if is_heard else b""
+        if not said:
+            os._exit(_ORPHANED)
+        if b"stop" in said:
             stop.set()
-    os._exit(_ORPHANED)
 
 
 def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading.Event) -> Message:

@@ -16,12 +16,12 @@ _LAST_WORDS = 600
 class Trainee:
     """One run of `training.jobs.child`. Thread-safe."""
 
-    def __init__(self, recipe: Path, home: Path, log: Path) -> None:
-        """`log`: what it and its libraries write besides messages."""
+    def __init__(self, recipe: Path, home: Path, log: Path, patience: float) -> None:
+        """`log`: what it and its libraries write besides messages. `patience`: seconds it goes on without a word."""
         self._log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "training.jobs.child", str(recipe), str(home)],
+                [sys.executable, "-m", "training.jobs.child", str(recipe), str(home), str(patience)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -36,11 +36,18 @@ class Trainee:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # the half line of one that was killed
                 yield read_message(line)
 
+    def go_on(self) -> None:
+        """The job is still ours."""
+        self._say("on\n")
+
     def stop(self) -> None:
         """After the step under way, with a checkpoint."""
+        self._say("stop\n")
+
+    def _say(self, word: str) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # it has ended
-            self._process.stdin.write("stop\n")
+            self._process.stdin.write(word)
             self._process.stdin.flush()
 
     def kill(self) -> None:

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
-from server.store.jobs import WORKABLE
+from server.store.jobs import WORKABLE, Job, JobRequest, Progress
 from server.store.leases import Leases
+from tests.conftest import MODEL
 from tests.training.jobs.shop import Place, pair, talk
 from training.data.validation import validate_file
+from training.jobs.choices import recipe_of
+from training.jobs.messages import Ended, Stepped
 from training.jobs.pairs import has_preferences, validate_pairs, write_preferred
+from training.jobs.trainee import Trainee
 
 TALK = [talk(f"word {number}") for number in range(12)]
 UNKNOWN_TOOL: Any = {
@@ -22,6 +26,10 @@ UNKNOWN_TOOL: Any = {
     ],
     "tools": [],
 }  # fmt: skip
+
+
+def job_for(file: str) -> Job:
+    return Job("ftjob-1", "", 0.0, JobRequest("trammel-tiny", str(MODEL), file), "queued", Progress(), 1)
 
 
 @pytest.fixture
@@ -128,6 +136,17 @@ def test_a_job_that_comes_no_further_is_given_up(place: Place) -> None:
     ended = place.work()
     assert ended.status == "failed"
     assert "3 attempts" in str((ended.progress.error or {})["message"])
+
+
+def test_a_training_whose_worker_hangs_ends_before_the_lease_does(place: Place, tmp_path: Path) -> None:
+    """It would go on writing into a folder that another worker's training has by then."""
+    recipe = recipe_of(job_for(place.upload(TALK)), {"n_epochs": 50, "batch_size": 1, "learning_rate_multiplier": 1},
+                       12, place.home, MODEL)  # fmt: skip
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    trainee = Trainee(tmp_path / "recipe.json", place.home.folder, tmp_path / "log", patience=0.5)
+    assert [message for message in trainee.messages() if isinstance(message, Ended | Stepped)] == []
+    trainee.close()
+    assert "with status 70" in trainee.last_words()
 
 
 def test_a_cancelled_job_is_left_alone(place: Place) -> None:
