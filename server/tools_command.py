@@ -43,7 +43,13 @@ def openapi(
     method: Annotated[list[str] | None, typer.Option(help="A method that may be used; all by default.")] = None,
     prefix: Annotated[str, typer.Option(help="Before the tools' names.")] = "",
     trust: Annotated[str, typer.Option(help="Of what the API answers: trusted or untrusted.")] = "untrusted",
-    texts: Annotated[str, typer.Option(help="The document's words to the model: shown or hidden.")] = "shown",
+    texts: Annotated[
+        str,
+        typer.Option(
+            help="The document's words: untrusted (a run that shows them asks before it writes), trusted, "
+            "or hidden from the model."
+        ),
+    ] = "untrusted",
     hold: Annotated[
         list[str] | None, typer.Option(help="What waits for approval when it changes: texts, new, breaking, nothing.")
     ] = None,

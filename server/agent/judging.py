@@ -87,7 +87,8 @@ class Judge:
 
     def _approval(self, state: RunState, tool: ToolDefinition, arguments: dict[str, Any]) -> Approval | None:
         """Raises: ToolError, if there is nothing to approve: the call can't be made."""
-        reasons = approval_reasons(tool, state.taint_of_turn, state.started.restrictions, self.guards)
+        shown = [self.tools[name] for name in state.shown if name in self.tools]
+        reasons = approval_reasons(tool, state.taint_of_turn, state.started.restrictions, self.guards, shown)
         if not reasons:
             return None
         bound = approval_hash(tool.name, tool.version, arguments, state.started.principal)

@@ -4,7 +4,7 @@ A run's restrictions reach into the grammar: a tool that is forbidden is not amo
 be switched off only in code, to measure what they prevent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from server.agent.provenance import Origin
@@ -57,10 +57,14 @@ def refusal(
 
 
 def approval_reasons(
-    tool: ToolDefinition, tainted_by: Sequence[int], restrictions: Restrictions, guards: Guards
+    tool: ToolDefinition,
+    tainted_by: Sequence[int],
+    restrictions: Restrictions,
+    guards: Guards,
+    shown: Iterable[ToolDefinition] = (),
 ) -> tuple[str, ...]:
     """Why a person must approve a call; empty if nobody need. `tainted_by`: calls that gave untrusted output; 0 stands
-    for what the client brought."""
+    for what the client brought. `shown`: the tools whose descriptions the model reads."""
     reasons = []
     if not guards.approval:
         return ()
@@ -73,6 +77,10 @@ def approval_reasons(
     if tool.approval == "auto" and tool.effect != "read" and tainted_by and guards.taint:
         calls = ", ".join(str(number) if number else "the client's" for number in tainted_by)
         reasons.append(f"the run has read untrusted output (of call {calls})")
+    strangers = [one.name for one in shown if one.words == "untrusted"]
+    if tool.approval == "auto" and tool.effect != "read" and strangers and guards.taint:
+        more = " and others" if len(strangers) > 1 else ""
+        reasons.append(f"strangers wrote the description of a tool that the model is shown ({strangers[0]}{more})")
     return tuple(reasons)
 
 

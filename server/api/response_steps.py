@@ -20,6 +20,7 @@ from server.api.response_objects import Json, call_item
 from server.api.run_objects import approval_object, question_text
 from server.chat.parser import CallDelta, CallEnd, CallStart, ContentDelta
 from server.tools.definition import ToolDefinition
+from server.tools.pinning import of_run
 
 LABEL = "trammel"
 
@@ -99,10 +100,13 @@ class StepTeller:
         return self.progress.about(call.item["id"], done)
 
     def _needs_approval(self, name: str) -> bool:
-        state, tool = self.run.state, self.loop.tools.get(name)
-        if tool is None:
+        state = self.run.state
+        tools = of_run(self.loop.tools, state.started.tools)
+        if name not in tools:
             return False
-        return bool(approval_reasons(tool, state.tainted_by, state.started.restrictions, self.loop.guards))
+        shown = [tools[one] for one in state.shown if one in tools]
+        restrictions, guards = state.started.restrictions, self.loop.guards
+        return bool(approval_reasons(tools[name], state.tainted_by, restrictions, guards, shown))
 
     def _step(self, event: Event) -> Iterator[Json]:
         match event:

@@ -51,6 +51,7 @@ class ApiTool:
             timeout=said.timeout or settings.timeout,
             result_limit=said.result_limit or settings.result_limit,
             preview=self.preview,
+            words="untrusted" if settings.texts == "untrusted" else "trusted",
             source_text=operation.hash,
         )
 

@@ -75,6 +75,9 @@ class ToolDefinition:
     """Shows a person what a call would send, exactly. Raises: ToolError, if nothing could be sent."""
     keywords: str = ""
     """Further words it may be found by, where there are more tools than a prompt takes."""
+    words: Trust = "trusted"
+    """Its name, description and schema. Untrusted: strangers wrote them, and writes of a run that shows them need
+    approval."""
     source_text: str = ""
     """What `version` is made of beside the schema: the code."""
 

@@ -38,8 +38,8 @@ class SourceSettings:
     prefix: str = ""
     """Before the tools' names."""
     trust: Trust = "untrusted"
-    texts: Literal["shown", "hidden"] = "shown"
-    """Whether the model reads the document's descriptions."""
+    texts: Literal["untrusted", "trusted", "hidden"] = "untrusted"
+    """Of the document, to the model. Untrusted: shown, and writes of a run that shows them need approval."""
     hold: tuple[Hold, ...] = ("texts", "new")
     """What waits for a person when the document changes; another server or another effect always does."""
     timeout: Seconds = 30.0

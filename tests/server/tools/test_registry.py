@@ -1,5 +1,6 @@
 """The registry by itself: what sources bring, what operators say, and what several processes see of it."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from server.tools.listing import difference, differences, source_object, tool_de
 from server.tools.openapi.document import DocumentError
 from server.tools.registry import Registry
 from server.tools.source import SourceError, SourceSettings
-from tests.server.tools.hostile import any_server, ok, read, spec, written
+from tests.server.tools.hostile import Answer, any_server, ok, read, spec, written
 
 CONTEXT = CallContext("run_1", "key")
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -105,6 +106,21 @@ async def test_what_can_not_be_added_is_refused_and_nothing_is_left_of_it(databa
     await found.add("shop", "", PUBLIC, written(things()))
     with pytest.raises(SourceError, match="already"):
         await found.add("shop", "", PUBLIC, written(things()))
+
+
+async def test_a_document_is_read_within_its_bounds_and_from_where_it_is_said_to_be(database: sa.Engine) -> None:
+    answers: dict[str, Answer] = {
+        "/large": (200, {}, b"{" + b" " * (50 * 2**20) + b"}"),
+        "/bomb": (200, {"content-encoding": "gzip"}, gzip.compress(b" " * (50 * 2**20))),
+        "/away": (302, {"location": "http://169.254.169.254/openapi.json"}, b""),
+        "/home": (302, {"location": "http://localhost/openapi.json"}, b""),
+    }
+    found = registry(database)
+    with any_server(lambda path: answers[path]) as server:
+        for path, reason in (("/large", "larger"), ("/bomb", "larger"), ("/away", "hosts"), ("/home", "hosts")):
+            with pytest.raises(SourceError, match=reason):
+                await found.add("evil", server.url + path, SourceSettings(internal=(server.place,)))
+    assert found.sources == []
 
 
 async def test_an_operator_says_what_a_tool_is_and_another_process_sees_it(database: sa.Engine) -> None:
