@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,8 +60,9 @@ from server.store.home import Home
 from server.store.responses import ResponseStore
 from server.store.runs import RunStore
 from server.store.tools import ToolStore
-from server.tools.functions import load_tools
+from server.tools.functions import ToolsError, load_tools
 from server.tools.gateway.credentials import Secrets
+from server.tools.mcp import McpFileError, McpSource, read_servers
 from server.tools.registry import Registry
 from server.tools.retrieval import ToolFinder
 from server.worker_process import WorkerProcess
@@ -101,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         embeddings.embed_with(catalog, settings.tool_search_model) if settings.tool_search_model else None
     )
     tools = open_tools(settings, database, finder)
+    mcp = open_mcp(settings, tools)
     runs = open_runs(settings, catalog, database, keys, tools, finder)
     workshop = Workshop.of(database, workshop_home) if workshop_home else None
     fine_tuned = FineTunedModels(home, workshop) if workshop else None
@@ -114,10 +117,12 @@ def create_app(settings: Settings) -> FastAPI:
             logger.info("going on with %d runs", resumed)
         if fine_tuned is not None:
             await fine_tuned.look()
-        watching = [asyncio.create_task(one.watch()) for one in (tools, folder, fine_tuned, worker) if one is not None]
+        watched = (tools, folder, fine_tuned, worker, *mcp)
+        watching = [asyncio.create_task(one.watch()) for one in watched if one is not None]
         yield
         for task in watching:
             task.cancel()
+        await asyncio.wait(watching)
         if worker is not None:
             await worker.close()
         await runs.close()
@@ -162,6 +167,20 @@ def open_tools(settings: Settings, database: sa.Engine, finder: ToolFinder) -> R
     registry.load()
     finder.tools = registry
     return registry
+
+
+def open_mcp(settings: Settings, tools: Registry) -> list[McpSource]:
+    """Sources of tools, yet to be watched. Raises: ToolsError."""
+    if settings.mcp is None:
+        return []
+    if importlib.util.find_spec("mcp") is None:
+        raise ToolsError("--mcp needs a further package: pip install 'trammel[mcp]'")
+    try:
+        servers = read_servers(settings.mcp)
+    except McpFileError as error:
+        raise ToolsError(str(error)) from error
+    secrets = Secrets(settings.tool_secrets)
+    return [McpSource(name, server, secrets, tools.give) for name, server in servers.items()]
 
 
 def open_home(settings: Settings) -> Home | None:

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     worker: bool = Field(False, description="Run a `trammel worker` for the jobs, beside the server; needs `home`.")
     file_limit: float = Field(512.0, gt=0, description="Megabytes (2^20 bytes) that an uploaded file may have.")
     tools: str | None = Field(None, description="A Python file or module whose tools the server runs itself.")
+    mcp: Path | None = Field(
+        None, description='A JSON file of MCP servers whose tools the server runs: {"mcpServers": {NAME: …}}.'
+    )
     tool_secrets: Path | None = Field(
         None,
         description="A TOML file of credentials for the APIs that tools call, NAME = VALUE, readable to nobody else; "

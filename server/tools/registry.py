@@ -79,6 +79,8 @@ class Registry(Mapping[str, ToolDefinition]):
         self._store = store
         self._secrets = secrets or Secrets()
         self._given = {tool.name: tool for tool in given}
+        self._lent: dict[str, list[ToolDefinition]] = {}
+        """Of sources that keep their tools themselves."""
         self._entries: dict[str, _Entry] = {}
         self._tools: dict[str, ToolDefinition] = dict(self._given)
         self._pinned: dict[tuple[str, str], ToolDefinition] = {}
@@ -94,6 +96,11 @@ class Registry(Mapping[str, ToolDefinition]):
 
     def __len__(self) -> int:
         return len(self._tools)
+
+    def give(self, source: str, tools: Sequence[ToolDefinition]) -> None:
+        """All tools that a source has from now on. A name that is taken stays whose it was."""
+        self._lent[source] = list(tools)
+        self._define()
 
     def pinned(self, name: str, version: str) -> ToolDefinition | None:
         """The version of a tool that a run began with, if the operator still lets it be called."""
@@ -306,6 +313,9 @@ class Registry(Mapping[str, ToolDefinition]):
                         pinned[row.name, tool.version] = tool
                         if version == row.live and row.dropped is None:
                             tools[row.name] = tool
+        for tool in (one for lent in self._lent.values() for one in lent):
+            if tools.setdefault(tool.name, tool) is tool:
+                pinned[tool.name, tool.version] = tool
         self._tools, self._pinned = tools, pinned
 
     def _tool(self, entry: _Entry, row: ToolRow, version: str) -> ToolDefinition:

@@ -1,0 +1,146 @@
+"""An MCP server as a source of tools: a connection that is kept, tools that are read again when they change."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from server.tools.definition import Json, ToolDefinition, ToolError, UncertainError
+from server.tools.gateway.credentials import Secrets
+from server.tools.mcp.settings import McpServer, with_secrets
+from server.tools.mcp.tools import define
+from server.tools.openapi.words import legal_name
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult, Tool
+
+logger = logging.getLogger("trammel.tools")
+
+_PAGES = 100
+_REFRESH = 60.0
+"""Seconds between readings, where the server does not tell of changes."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before the connection is tried again."""
+Give = Callable[[str, Sequence[ToolDefinition]], None]
+
+
+class McpSource:
+    """`watch` it in a task of its own: the SDK wants a connection closed where it was opened."""
+
+    def __init__(self, name: str, server: McpServer, secrets: Secrets, give: Give, taken: Collection[str] = ()) -> None:
+        """`give`: gets the source's name and its tools whenever they change. `taken`: names of other tools."""
+        self.name = name
+        self._server = server
+        self._secrets = secrets
+        self._give = give
+        self._taken = taken
+        self._client: Client | None = None
+        self._has_news = asyncio.Event()
+
+    async def watch(self) -> None:
+        """Connect, and connect again; ends only when it is cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with self._connected() as client:
+                    pause = _FIRST_PAUSE
+                    await self._keep(client)
+            except Exception as error:  # the SDK's transports raise groups of anything
+                logger.warning("MCP server %s: %s; trying again in %g s", self.name, _told(error), pause)
+            finally:
+                self._client = None
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> "AsyncIterator[Client]":
+        import httpx2
+        from mcp import Client, StdioServerParameters
+        from mcp.client.streamable_http import streamable_http_client
+
+        server = self._server
+        async with contextlib.AsyncExitStack() as stack:
+            if server.command is not None:
+                environment = with_secrets(server.env, self._secrets)
+                place: Any = StdioServerParameters(
+                    command=server.command, args=list(server.args), env=environment, cwd=server.cwd
+                )
+            else:
+                headers = with_secrets(server.headers, self._secrets)
+                http = httpx2.AsyncClient(headers=headers, timeout=server.timeout)
+                place = streamable_http_client(str(server.url), http_client=await stack.enter_async_context(http))
+            yield await stack.enter_async_context(Client(place, message_handler=self._hear))
+
+    async def _hear(self, message: Any) -> None:
+        if getattr(message, "method", "") == "notifications/tools/list_changed":
+            self._has_news.set()
+
+    async def _keep(self, client: "Client") -> None:
+        """Until the connection is lost."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(client))
+            group.create_task(self._read(client))
+
+    async def _listen(self, client: "Client") -> None:
+        """Servers since 2026 tell of changes to those who listen; earlier ones to everybody (`_hear`)."""
+        from mcp.client.subscriptions import ListenNotSupportedError
+
+        with contextlib.suppress(ListenNotSupportedError):
+            async with client.listen(tools_list_changed=True) as events:
+                async for _ in events:
+                    self._has_news.set()
+
+    async def _read(self, client: "Client") -> None:
+        """The tools, now and whenever there is news."""
+        held: list[str] = []
+        while True:
+            self._has_news.clear()
+            tools = self._define([tool async for tool in _listed(client)])
+            self._client = client
+            if (versions := [tool.version for tool in tools]) != held:
+                held = versions
+                self._give(self.name, tools)
+                logger.info("MCP server %s has %d tools", self.name, len(tools))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._has_news.wait(), _REFRESH)
+
+    def _define(self, listed: "list[Tool]") -> list[ToolDefinition]:
+        names: set[str] = set(self._taken)
+        found = []
+        for tool in listed:
+            if self._server.tools is not None and tool.name not in self._server.tools:
+                continue
+            name = legal_name(f"{self.name}_{tool.name}", names)
+            names.add(name)
+            if (made := define(tool, name, self.name, self._server, self._ask)) is not None:
+                found.append(made)
+        return found
+
+    async def _ask(self, tool: str, arguments: Json) -> "CallToolResult":
+        if self._client is None:
+            raise ToolError(f"The MCP server {self.name} is not connected now.")
+        try:
+            return await self._client.call_tool(tool, arguments, read_timeout_seconds=self._server.timeout)
+        except Exception as error:
+            self._has_news.set()  # reading the tools shows whether the server is still there
+            raise UncertainError(f"The MCP server {self.name} did not answer: {_told(error)}") from error
+
+
+async def _listed(client: "Client") -> "AsyncIterator[Tool]":
+    cursor: str | None = None
+    for _ in range(_PAGES):
+        page = await client.list_tools(cursor=cursor, cache_mode="refresh")
+        for tool in page.tools:
+            yield tool
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _told(error: BaseException) -> str:
+    """The first cause in a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
