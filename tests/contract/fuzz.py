@@ -69,7 +69,8 @@ def erase(name: str) -> str:
     return name
 '''
 _NAMED = {
-    "name": ["tuned", "second", "trammel-tiny"], "alias": ["flip"], "target": ["tuned", "trammel-tiny"],
+    "name": ["tuned", "second", "trammel-tiny", "reports", "look", "drop_report"], "alias": ["flip"],
+    "target": ["tuned", "trammel-tiny"],
     "file": ["tuned.gguf", "../tuned.gguf"],
 }  # fmt: skip
 
@@ -149,7 +150,7 @@ class Fuzzer:
             if data.draw(st.integers(0, 3)) < 3:
                 known = self._ids.get(name) or _NAMED.get(name) or [given_value]
                 case.path_parameters[name] = data.draw(st.sampled_from(known))
-        if "/adapters" in case.path and data.draw(st.integers(0, 7)) < 7:
+        if re.search("/(adapters|tools)", case.path) and data.draw(st.integers(0, 7)) < 7:
             case.headers["authorization"] = f"Bearer {ADMIN_KEY}"
         if isinstance(case.body, dict) and case.media_type == "application/json":
             case.body = json.loads(json.dumps(case.body))
@@ -221,8 +222,17 @@ _LINES = [
 _NAMES = st.sampled_from(["f", "g", "get_weather"])
 _PARAMETERS = SCHEMAS.map(lambda inner: {"type": "object", "properties": {"a": inner}, "required": ["a"]})
 _FILES = st.binary(max_size=50) | st.lists(st.sampled_from(_LINES), max_size=30).map(b"\n".join)
+_CITY = {"name": "city", "in": "path", "required": True, "schema": {"type": "string"}}
+_API = {
+    "openapi": "3.1.0", "info": {"title": "Reports", "version": "1"}, "servers": [{"url": "http://127.0.0.1:9"}],
+    "paths": {"/reports/{city}": {"delete": {
+        "operationId": "drop_report", "summary": "Delete a report", "parameters": [_CITY],
+        "responses": {"200": {"description": "Gone"}}}}},
+}  # fmt: skip
 _PROMPT = ("model", "messages", "tools")
 _LIKELY: dict[str, list[dict[str, Any]]] = {}
+_LIKELY["/v1/tools/sources"] = [{"name": "reports", "document": _API, "settings": {"internal": ["127.0.0.1:9"]}}]
+_LIKELY["/v1/tools/{name}/call"] = _LIKELY["/v1/tools/{name}/request"] = [{"arguments": {"city": "Paris"}}]
 for _case in valid_cases():
     _LIKELY.setdefault(_case.path, []).append(_case.body)
     if _case.path == CHAT:
