@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from server.engine.gguf_header import read_header
 from training.cli import app
 from training.data.validation import InvalidDataError
 from training.train.audit import NothingToLearnError
-from training.train.checkpoints import last_checkpoint, remove_broken
+from training.train.checkpoints import last_checkpoint, remove_broken, step_of
 from training.train.events import Audited, Evaluated, Event, Exported, Outcome, Saved, Stepped
 from training.train.log import RunLog
 from training.train.model import RecipeError
@@ -119,6 +120,7 @@ def test_a_stopped_run_goes_on_with_the_same_losses(
     assert losses(recipe.output) == pytest.approx(losses(finished[2].output), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_losses(
     finished: tuple[Outcome, list[Event], TrainingRecipe], cache: Path, tmp_path: Path
 ) -> None:
@@ -199,6 +201,7 @@ def test_the_learning_rate_follows_the_width_unless_it_is_given(base: Path, line
     assert recipe.model_copy(update={"learning_rate": 7.0}).peak_learning_rate(64) == 7.0
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
     held = write_lines(tmp_path / "held.jsonl", [calling("Paris"), talking("Paris")])
     recipe = recipe_for(
@@ -258,6 +261,28 @@ def test_the_command_trains_and_says_how_to_serve(base: Path, lines: Path, tmp_p
     refused = CliRunner().invoke(app, [*arguments, "--max-steps", "2", "--max-length", "512"])
     assert refused.exit_code == 2
     assert "max_steps" in refused.output
+
+
+def test_an_interrupted_command_ends_after_its_step_with_a_checkpoint(
+    base: Path, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    output = tmp_path / "run"
+
+    def interrupt() -> None:
+        while not losses(output):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watching = threading.Thread(target=interrupt)
+    watching.start()
+    arguments = ["train", "--data-path", str(lines), "--output-dir", str(output), "--model-name", str(base)]
+    made = CliRunner().invoke(app, [*arguments, "--max-steps", "5000", "--max-length", "512", "--threads", "1"])
+    watching.join()
+    assert made.exit_code == 130, made.output
+    checkpoint = last_checkpoint(output / "checkpoints")
+    assert checkpoint is not None
+    assert f"stopped at step {step_of(checkpoint)}" in made.output
 
 
 @pytest.mark.parametrize(
