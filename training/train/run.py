@@ -84,36 +84,49 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
     from transformers import AutoTokenizer
 
     from training.base.gguf_checkpoint import checkpoint_of
-    from training.train.dataset import read_rows
-    from training.train.evaluation import Evaluator
     from training.train.model import planned_steps
-    from training.train.pairs import Pair, has_preferences, read_pairs
     from training.train.processes import is_first
     from training.train.rows import Renderer
 
     base = checkpoint_of(recipe.model, cache)
-    renderer = Renderer(AutoTokenizer.from_pretrained(base))
-    pairs: tuple[Pair, ...] = ()
-    if recipe.method == "dpo":
-        rows, pairs = read_pairs(
-            recipe.train_path, renderer, recipe.longest, recipe.seed, allow_invalid=recipe.allow_invalid
-        )
-    else:
-        rows = read_rows(recipe.train_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
-    audit = rows.audit
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    renderer = Renderer(tokenizer)
+    rows, pairs = _training_rows(recipe, renderer)
     if is_first():
-        (recipe.output / "audit.json").write_text(json.dumps(audit.as_json(), indent=1))
-    audit.check()
+        recipe.output.mkdir(parents=True, exist_ok=True)
+        (recipe.output / "audit.json").write_text(json.dumps(rows.audit.as_json(), indent=1))
+    rows.audit.check()
     steps = planned_steps(rows.rows, recipe)
-    on_event(Audited(audit.records, len(rows.rows), steps, audit, renderer.parts(rows.rows[0])))
-    evaluator = None
-    if recipe.validation_path is not None:
-        if recipe.method == "dpo" and has_preferences(recipe.validation_path):
-            held, _ = read_pairs(recipe.validation_path, renderer, recipe.longest, recipe.seed)
-        else:
-            held = read_rows(recipe.validation_path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
-        evaluator = Evaluator(held, renderer, recipe)
-    return _Prepared(base, renderer, rows, pairs, evaluator)
+    on_event(Audited(rows.audit.records, len(rows.rows), steps, rows.audit, renderer.parts(rows.rows[0])))
+    return _Prepared(base, renderer, rows, pairs, _evaluator(recipe, renderer))
+
+
+def _training_rows(recipe: TrainingRecipe, renderer: "Renderer") -> tuple["RowSet", tuple["Pair", ...]]:
+    from training.train.dataset import read_rows
+    from training.train.pairs import read_pairs
+
+    path, longest, allow_invalid = recipe.train_path, recipe.longest, recipe.allow_invalid
+    if recipe.method == "dpo":
+        return read_pairs(path, renderer, longest, recipe.seed, allow_invalid=allow_invalid)
+    return read_rows(path, renderer, longest, allow_invalid=allow_invalid), ()
+
+
+def _evaluator(recipe: TrainingRecipe, renderer: "Renderer") -> "Evaluator | None":
+    """Preference lines are measured by what is preferred."""
+    from training.train.dataset import read_rows
+    from training.train.evaluation import Evaluator
+    from training.train.pairs import has_preferences, read_pairs
+
+    path = recipe.validation_path
+    if path is None:
+        return None
+    if recipe.method == "dpo" and has_preferences(path):
+        rows, _ = read_pairs(path, renderer, recipe.longest, recipe.seed)
+    else:
+        rows = read_rows(path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
+    return Evaluator(rows, renderer, recipe)
 
 
 def _claim(recipe: TrainingRecipe) -> None:

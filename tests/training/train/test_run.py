@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from server.engine.gguf_header import read_header
+from training.base.gguf_checkpoint import checkpoint_of
 from training.cli import app
 from training.data.validation import InvalidDataError
 from training.train.audit import NothingToLearnError
@@ -22,7 +24,7 @@ from training.train.events import Audited, Evaluated, Event, Exported, Outcome, 
 from training.train.log import RunLog
 from training.train.model import RecipeError
 from training.train.recipe import AdapterSettings, TrainingRecipe
-from training.train.run import RecipeMismatchError
+from training.train.run import RecipeMismatchError, prepare
 from training.train.run import run as train
 
 from .conftest import PLACES, calling, talking, write_lines
@@ -297,3 +299,14 @@ def test_what_the_command_cant_do_it_says(arguments: list[str], reason: str, tmp
     made = CliRunner().invoke(app, ["train", "--output-dir", str(tmp_path / "run"), *arguments])
     assert made.exit_code == 2
     assert reason in made.output
+
+
+def test_a_tokenizer_without_padding_is_padded_with_its_end(
+    base: Path, lines: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint_of(base, cache), tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": None}))
+    recipe = recipe_for(folder, lines, tmp_path / "run", max_steps=1)
+    assert prepare(recipe).renderer.tokenizer.pad_token == "<|end|>"
+    assert train(recipe).is_finished
