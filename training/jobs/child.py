@@ -29,8 +29,9 @@ def main() -> None:
     """Exit status 0: a message `Ended` or `Broken` was the last."""
     recipe_path, home, patience = Path(sys.argv[1]), Home(Path(sys.argv[2])), float(sys.argv[3])
     messages = _own_output()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the worker too, which then tells us to stop
     stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the worker too, which then tells us to stop
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())  # as it may come to all processes of a service at once
     threading.Thread(target=_listen, args=(stop, patience), daemon=True).start()
     recipe = TrainingRecipe.model_validate_json(recipe_path.read_text(encoding="utf-8"))
     _say(messages, _train(recipe, home, messages, stop))
