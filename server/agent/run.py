@@ -48,6 +48,9 @@ class Run:
         self._attempt = 0
         """At that turn, counted over all turns."""
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self.is_known_from_here = False
+        """An event of it was recorded by this very process, so nobody else's can be left over from before."""
+        self.reloads = 0
         self.is_resting = False
         self.has_place = False
         """It counts among what its owner has under way."""
@@ -120,6 +123,7 @@ class Run:
     async def _record(self, event: Event) -> None:
         ahead = _status_after(event)
         await asyncio.to_thread(self._journal.append, self.id, self.state.length, write_event(event), ahead)
+        self.is_known_from_here = True
         self.state.apply(event, self._tools)
         self.silence()
         if self._observe is not None:

@@ -25,6 +25,8 @@ logger = logging.getLogger("trammel.agent")
 
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between attempts to make the model speak when it can't just now."""
+_RELOADS = (0.1, 1.0, 5.0)
+"""Seconds after which a run is read again whose next event was there already."""
 _CLOSING_SECONDS = 5.0
 
 
@@ -182,11 +184,14 @@ class Runs:
         if drivers:
             await asyncio.wait(drivers, timeout=_CLOSING_SECONDS)
 
-    async def _load(self, row: RunRow) -> Run:
-        events = await asyncio.to_thread(self.store.events, row.id)
+    async def _folded(self, id_: str) -> RunState:
+        events = await asyncio.to_thread(self.store.events, id_)
         first, *rest = (read_event(body) for _, _, body in events)
-        tools = of_run(self.loop.tools, first.tools if isinstance(first, Started) else {})
-        state = RunState.of([first, *rest], tools)
+        return RunState.of([first, *rest], of_run(self.loop.tools, first.tools if isinstance(first, Started) else {}))
+
+    async def _load(self, row: RunRow) -> Run:
+        state = await self._folded(row.id)
+        tools = of_run(self.loop.tools, state.started.tools)
         run = Run(row.id, row.owner, state, self.store, tools, self.tally.note)
         run.is_resting = run.status != "running"
         self._live[row.id] = run
@@ -199,7 +204,12 @@ class Runs:
         except OverError as error:
             raise RefusedError(f"The run has ended: it is {run.status}.") from error
         except ConflictError as error:
-            self._live.pop(run.id, None)  # what we know of it is old
+            if run.is_known_from_here:
+                self._live.pop(run.id, None)  # what we know of it is old
+            else:
+                run.state = await self._folded(run.id)
+                async with run.changed:
+                    run.changed.notify_all()
             raise RefusedError("Another process has gone on with the run. Look at it again.") from error
         run.is_resting = False
 
@@ -233,20 +243,36 @@ class Runs:
     async def _driving(self, run: Run) -> None:
         """To the run's end, through every wait."""
         try:
-            while True:
-                await self._advance(run)
-                if run.state.ended is not None:
-                    return
-                if run.status != "running":
-                    await self._sleep(run)
-        except OverError:
-            pass
-        except ConflictError:
-            logger.warning("the run %s is driven by another process", run.id)
-            self._live.pop(run.id, None)
+            while not await self._drive_on(run):
+                pass
         finally:
             self._free_place(run)
             await run.rest()
+
+    async def _drive_on(self, run: Run) -> bool:
+        """False: look again. True: it has ended, or another process works on it."""
+        try:
+            while run.state.ended is None:
+                await self._advance(run)
+                if run.status != "running" and run.state.ended is None:
+                    await self._sleep(run)
+        except OverError:
+            return True
+        except ConflictError:
+            if run.is_known_from_here or run.reloads >= len(_RELOADS):
+                logger.warning("the run %s is driven by another process", run.id)
+                self._live.pop(run.id, None)
+                return True
+            await asyncio.sleep(_RELOADS[run.reloads])
+            await self._reload(run)
+            return False
+        return True
+
+    async def _reload(self, run: Run) -> None:
+        """A process that was killed may have left an event that its database stored only after we had looked."""
+        async with run.lock:
+            run.reloads += 1
+            run.state = await self._folded(run.id)
 
     async def _advance(self, run: Run) -> None:
         """As far as it goes; a model that can't speak just now is asked again."""

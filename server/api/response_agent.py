@@ -116,7 +116,7 @@ class AgentResponse:
 
     async def events(self, choice: int) -> AsyncIterator[Json]:  # noqa: ARG002 - there is one
         """The response's events; it is stored before the last. Raises: ApiError, if the run fails."""
-        progress, state, runs = self.progress, self._run.state, self._source.runs
+        progress, run, runs = self.progress, self._run, self._source.runs
         teller = StepTeller(progress, self._run, runs.loop)
         spoken: list[Spoke] = []
         for told in progress.begin():
@@ -131,12 +131,12 @@ class AgentResponse:
                 yield told
         for told in teller.end():
             yield told
-        if state.ended is not None and state.ended.status == "failed":
-            raise ApiError(500, f"The run {self._run.id} failed: {state.ended.error}", code="run_failed")
-        is_cut = state.ended is not None and state.ended.status == "incomplete"
+        if run.state.ended is not None and run.state.ended.status == "failed":
+            raise ApiError(500, f"The run {self._run.id} failed: {run.state.ended.error}", code="run_failed")
+        is_cut = run.state.ended is not None and run.state.ended.status == "incomplete"
         for told in progress.feed(ChoiceFinished("length" if is_cut else "stop", _usage(spoken))):
             yield told
-        progress.response["trammel"] |= {"status": self._run.status, "cap": state.ended.cap if state.ended else None}
+        progress.response["trammel"] |= {"status": run.status, "cap": run.state.ended.cap if run.state.ended else None}
         await self._keep()
         for told in progress.end():
             yield told

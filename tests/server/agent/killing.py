@@ -107,6 +107,7 @@ async def live(url: str, tally: Path, kill_at: int, id_: str | None) -> None:
     note(tally, {"run": run.id})
     while run.state.ended is None:
         await run.until_rest()
+        assert run.state.ended or run.state.approvals, "the run rests, and waits for nobody"
         await approve_all(runs, run, tally)
     note(tally, {"status": run.status})
     await runs.close()
