@@ -159,7 +159,7 @@ def set_tool(
     store: Store = None,
 ) -> None:
     """Say something of a tool in its source's place. What is not said again is forgotten."""
-    overrides = None if said is None else {key: _value(value) for key, value in map(_pair, said)}
+    overrides = {key: _value(key, value) for key, value in map(_pair, said)} if said else None
 
     async def change(registry: Any) -> Any:
         return await registry.change(name, is_enabled=on, overrides=overrides)
@@ -265,11 +265,11 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _value(text: str) -> Any:
+def _value(key: str, text: str) -> Any:
     """JSON where it is some; else a text, or several with commas between."""
     with suppress(ValueError):
         return json.loads(text)
-    return text.split(",") if "," in text else text
+    return text.split(",") if key in ("fields", "touches") else text
 
 
 def _fail(message: str) -> NoReturn:

@@ -235,15 +235,19 @@ class Registry(Mapping[str, ToolDefinition]):
                 async with self._changing:
                     await asyncio.to_thread(self.load)
                 for name in [name for name, entry in self._entries.items() if _is_due(entry)]:
-                    await self.refresh(name)
-            except (SourceError, DocumentError) as error:
-                logger.warning("a source of tools can't be read: %s", error)
+                    await self._refresh_quietly(name)
             except Exception:  # a database may be away for a while
                 logger.exception("tools can't be looked after just now")
 
     async def close(self) -> None:
         for gateway in [*(entry.gateway for entry in self._entries.values()), *self._retired]:
             await gateway.aclose()
+
+    async def _refresh_quietly(self, name: str) -> None:
+        try:
+            await self.refresh(name)
+        except (SourceError, DocumentError) as error:
+            logger.warning("the source %s of tools can't be read: %s", name, error)
 
     async def _take_over(
         self, row: SourceRow, settings: SourceSettings, operations: list[Operation], omissions: list[Omission]

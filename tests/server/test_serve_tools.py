@@ -176,7 +176,10 @@ def test_the_command_line_and_a_running_server_see_each_other(url: str, store: P
     assert trammel(store, "diff", "weather").stdout == ""
     dry = trammel(store, "call", "get_weather_of", '{"city": "Oslo"}', "--dry-run")
     assert f"{api.url}/weather?city=Oslo" in dry.stdout
-    assert trammel(store, "set", "get_weather_of", "trust=trusted", "--off").exit_code == 0
+    said = trammel(store, "set", "get_weather_of", "trust=trusted", "fields=operation", "timeout=5")
+    assert said.stdout == 'get_weather_of: on {"trust": "trusted", "timeout": 5.0, "fields": ["operation"]}\n'
+    assert trammel(store, "set", "get_weather_of", "effect=harmless").exit_code == 2
+    assert "trusted" in trammel(store, "set", "get_weather_of", "--off").stdout
     for _ in range(100):
         names = {one["name"]: one["status"] for one in httpx.get(f"{url}/v1/tools").json()["data"]}
         if names["get_weather_of"] == "off":

@@ -125,6 +125,34 @@ async def test_a_call_under_way_is_not_broken_off_by_a_change(api: CheckingApi) 
     await world.close()
 
 
+async def test_runs_go_on_by_the_dozen_while_the_api_changes_again_and_again(api: CheckingApi) -> None:
+    """Each change comes between calls, as a deployment does; the document is read again by whichever call fails."""
+    world = World(api, hold=())
+    await world.add()
+
+    def turn(messages: Any) -> Any:
+        (name,) = world.registry["get_weather"].parameters["properties"]
+        asked = sum(message.role == "tool" for message in messages)
+        return ("get_weather", {name: f"Oslo {asked}"}) if asked < 3 else "done"
+
+    world.script.turns = turn
+    runs = []
+    for name in ("place", "town", "city", "where", "city"):
+        runs += [await world.runs.start(started(world.runs)) for _ in range(6)]
+        await asyncio.sleep(0.05)
+        api.replace(document(api.url, name=name))
+        await world.registry.refresh("api")
+    fresh = [await world.runs.start(started(world.runs)) for _ in range(6)]
+    for run in (*runs, *fresh):
+        await run.until_rest()
+        assert run.state.ended
+        assert run.status in ("completed", "incomplete")
+    assert all(result["data"]["parameters"]["city"] for run in fresh for result in results(run))
+    told = [result["error"] for run in runs for result in results(run) if "error" in result]
+    assert all("HTTP 422" in error or "is not allowed" in error or "required" in error for error in told)
+    await world.close()
+
+
 async def test_an_added_demand_and_a_dropped_operation_show_in_the_next_run(api: CheckingApi) -> None:
     world = World(api)
     await world.add()

@@ -4,7 +4,10 @@ import asyncio
 import gzip
 import ipaddress
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,41 @@ async def test_a_name_is_resolved_once_and_the_address_that_was_checked_is_the_o
             await strict.send(request)
         await strict.aclose()
     assert len(server.seen) == 1
+
+
+async def test_tls_holds_the_server_to_the_name_though_the_address_was_chosen_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=api.test",
+         "-addext", "subjectAltName=DNS:api.test"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    believed = ssl.create_default_context(cafile=str(certificate))
+    with any_server() as server:
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.load_cert_chain(certificate, key)
+        server.server.socket = own.wrap_socket(server.server.socket, server_side=True)
+        for name, is_right in (("api.test", True), ("other.test", False)):
+            place = f"{name}:{server.port}"
+            door = Gateway("api", GatewaySettings((place,), (place,), retries=0), Secrets(), context=believed)
+            request = Request("GET", f"https://{place}/a")
+            if is_right:
+                assert (await door.send(request)).status == 200
+            else:
+                with pytest.raises(ToolError, match="can't be reached"):
+                    await door.send(request)
+            await door.aclose()
+    assert [headers["host"] for _, _, headers in server.seen] == [f"api.test:{server.port}"]
 
 
 async def test_a_name_with_one_public_and_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
