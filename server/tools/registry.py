@@ -84,6 +84,8 @@ class Registry(Mapping[str, ToolDefinition]):
         self._entries: dict[str, _Entry] = {}
         self._tools: dict[str, ToolDefinition] = dict(self._given)
         self._pinned: dict[tuple[str, str], ToolDefinition] = {}
+        self._unreadable: dict[str, int] = {}
+        """Generations of sources in the database that can't be read."""
         self._retired: list[Gateway] = []
         """Of sources that are gone; calls may be under way in them."""
         self._changing = asyncio.Lock()
@@ -140,13 +142,14 @@ class Registry(Mapping[str, ToolDefinition]):
     def load(self) -> None:
         """Read what has changed in the database. Blocks."""
         generations = self._store.generations()
-        seen = {name: entry.row.generation for name, entry in self._entries.items()}
+        seen = {name: entry.row.generation for name, entry in self._entries.items()} | self._unreadable
         if generations == seen:
             return
+        self._unreadable = {}
         for row in self._store.sources():
-            if seen.get(row.name) != row.generation:
-                self._entries[row.name] = self._loaded(row)
-        for name in seen.keys() - generations.keys():
+            if seen.get(row.name) != row.generation or row.name not in self._entries:
+                self._take_in(row)
+        for name in self._entries.keys() - (generations.keys() - self._unreadable.keys()):
             self._retired.append(self._entries.pop(name).gateway)
         self._define()
 
@@ -158,7 +161,7 @@ class Registry(Mapping[str, ToolDefinition]):
         if not name or not all(sign.isalnum() or sign in "_-" for sign in name) or len(name) > 40:
             raise SourceError("a source's name has letters, digits, _ and -, at most 40")
         async with self._changing:
-            if name in self._entries:
+            if name in self._entries or name in self._unreadable:
                 raise SourceError(f"there is a source {name} already")
             marks: Json = {}
             if data is None:
@@ -199,7 +202,8 @@ class Registry(Mapping[str, ToolDefinition]):
     async def remove(self, name: str) -> None:
         """Raises: SourceError."""
         async with self._changing:
-            self._entry(name)
+            if name not in self._unreadable:
+                self._entry(name)
             await asyncio.to_thread(self._store.remove, name)
             await asyncio.to_thread(self.load)
 
@@ -287,6 +291,14 @@ class Registry(Mapping[str, ToolDefinition]):
         if found is None:
             raise SourceError(f"no source has a tool {tool}")
         return found
+
+    def _take_in(self, row: SourceRow) -> None:
+        """What another release has written may be more than this one can read; the other sources serve on."""
+        try:
+            self._entries[row.name] = self._loaded(row)
+        except (SourceError, ValueError, KeyError) as error:
+            self._unreadable[row.name] = row.generation
+            logger.error("the source %s of tools can't be read from the database: %s", row.name, error)
 
     def _loaded(self, row: SourceRow) -> _Entry:
         settings = read_settings(row.settings)
