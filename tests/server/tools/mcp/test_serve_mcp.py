@@ -1,0 +1,42 @@
+"""`trammel serve --mcp FILE`: a tool of an MCP server is called by the loop."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import running_server
+
+pytest.importorskip("mcp", reason="the extra mcp is not installed: MCP servers are NOT tried")
+SERVER = Path(__file__).parent / "files_server.py"
+
+
+def test_the_loop_calls_a_tool_of_an_mcp_server(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    server = {"command": sys.executable, "args": [str(SERVER)], "trust": "trusted", "tools": ["add_note", "read_note"]}
+    file.write_text(json.dumps({"mcpServers": {"notes": server}}))
+    with running_server("--mcp", str(file)) as running, httpx.Client(base_url=running.url, timeout=60) as client:
+        until_it_has(client, "notes_add_note")
+        body = {
+            "model": "trammel-tiny",
+            "messages": [{"role": "user", "content": "Add the note x, saying y"}],
+            "max_tokens": 200,
+            "tool_choice": {"type": "function", "function": {"name": "notes_add_note"}},
+            "trammel": {"run_tools": True, "max_steps": 2},
+        }
+        (step, *_) = client.post("/v1/chat/completions", json=body).raise_for_status().json()["trammel"]["steps"]
+        assert (step["tool"], step["outcome"]) == ("notes_add_note", "ok")
+        assert json.loads(step["arguments"])["name"] in step["result"]
+
+
+def until_it_has(client: httpx.Client, name: str) -> None:
+    for _ in range(200):
+        tools: list[dict[str, Any]] = client.get("/v1/tools").json()["data"]
+        if any(tool["name"] == name for tool in tools):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {name} within 20 s")
