@@ -13,13 +13,12 @@ import torch
 from torch.nn import functional
 
 from training.train.answers import choose_questions, measure_answers
-from training.train.dataset import PaddedBatches, RowSet
+from training.train.dataset import RowSet
 from training.train.recipe import TrainingRecipe
 from training.train.rows import Renderer, Row
 
 _MOST_ROWS = 200
 """Of each kind, to keep an evaluation short."""
-_BATCH = 8
 Metrics = dict[str, float]
 
 
@@ -34,7 +33,6 @@ class Evaluator:
 
     def __init__(self, rows: RowSet, renderer: Renderer, recipe: TrainingRecipe) -> None:
         self._renderer = renderer
-        self._collate = PaddedBatches(renderer.tokenizer.pad_token_id)
         self._groups = {
             "loss": _spread([row for row in rows.rows if row.category != "chat"]),
             "chat_loss": _spread([row for row in rows.rows if row.category == "chat"]),
@@ -54,17 +52,15 @@ class Evaluator:
         return {**losses, **shares}
 
     def _loss(self, model: Any, rows: Sequence[Row]) -> float:
+        """Row by row, and logits of what is learnt only: all of a large vocabulary's would fill the memory."""
         total, tokens = 0.0, 0
-        for start in range(0, len(rows), _BATCH):
-            batch = self._collate(
-                [{"input_ids": row.ids, "labels": row.labels()} for row in rows[start : start + _BATCH]]
-            )
-            labels = batch["labels"].to(model.device)[:, 1:]
-            learnt = labels != -100
-            inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
-            logits = model(**inputs).logits[:, :-1][learnt].float()
-            total += float(functional.cross_entropy(logits, labels[learnt], reduction="sum"))
-            tokens += int(learnt.sum())
+        for row in rows:
+            places = [place for start, end in row.answers for place in range(max(start, 1), end)]
+            ids = torch.tensor([row.ids], device=model.device)
+            before = torch.tensor(places, device=model.device) - 1
+            logits = model(input_ids=ids, logits_to_keep=before, use_cache=False).logits[0].float()
+            total += float(functional.cross_entropy(logits, ids[0, places], reduction="sum"))
+            tokens += len(places)
         return total / tokens
 
 
@@ -99,7 +95,6 @@ def _merit(metrics: Mapping[str, float]) -> tuple[float, float]:
 
 
 def _spread(rows: list[Row]) -> list[Row]:
-    """At most so many, evenly, those of like length together."""
+    """At most so many, evenly."""
     step = max(1.0, len(rows) / _MOST_ROWS)
-    chosen = [rows[int(number * step)] for number in range(min(_MOST_ROWS, len(rows)))]
-    return sorted(chosen, key=lambda row: len(row.ids))
+    return [rows[int(number * step)] for number in range(min(_MOST_ROWS, len(rows)))]

@@ -1,8 +1,21 @@
 """What the model says, judged; and which evaluation is the best."""
 
+import contextlib
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from server.chat.messages import ToolCall
+from training.base.gguf_checkpoint import checkpoint_of
 from training.train.answers import judge
-from training.train.evaluation import standing
+from training.train.dataset import read_rows
+from training.train.evaluation import Evaluator, standing
+from training.train.recipe import TrainingRecipe
+from training.train.rows import Renderer
+
+from .conftest import calling, talking, write_lines
 
 RIGHT = [ToolCall("go", '{"to":"Rome","by":"bus"}')]
 
@@ -49,3 +62,18 @@ def test_the_best_evaluation_is_the_most_accurate_within_the_budget() -> None:
 
 def test_without_chat_in_the_file_nothing_is_over_budget() -> None:
     assert standing([(0, {"loss": 1.0}), (5, {"loss": 2.0})], budget=0.0).best_step == 5
+
+
+def test_the_loss_is_that_of_the_learnt_tokens_and_chat_is_apart(base: Path, cache: Path, tmp_path: Path) -> None:
+    checkpoint = checkpoint_of(base, cache)
+    renderer = Renderer(AutoTokenizer.from_pretrained(checkpoint))
+    model = AutoModelForCausalLM.from_pretrained(checkpoint)
+    held = read_rows(write_lines(tmp_path / "held.jsonl", [calling("Rome"), talking("Rome")]), renderer, 512)
+    recipe = TrainingRecipe(model=base, train_path=base, output=tmp_path, evaluation_answers=0)
+    metrics = Evaluator(held, renderer, recipe).measure(model, contextlib.nullcontext)
+    losses = {}
+    for name, row in zip(("loss", "chat_loss"), held.rows, strict=True):
+        with torch.no_grad():
+            found = model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels()]))
+        losses[name] = float(found.loss)
+    assert metrics == pytest.approx(losses, rel=1e-5)
