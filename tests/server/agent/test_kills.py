@@ -64,11 +64,11 @@ def test_a_run_survives_kills_on_postgresql(tmp_path: Path, database: str, first
     check(killed_runs("killing", database, tmp_path, first, step), step)
 
 
-@pytest.mark.parametrize(("first", "step"), slices(20, 40))
+@pytest.mark.parametrize(("first", "step"), slices(20, 70))
 def test_a_whole_server_survives_kills_on_sqlite(tmp_path: Path, first: int, step: int) -> None:
     check(killed_runs("killing_server", f"sqlite:///{tmp_path}/runs.db", tmp_path, first, step), step)
 
 
-@pytest.mark.parametrize(("first", "step"), slices(37, 40))
+@pytest.mark.parametrize(("first", "step"), slices(37, 70))
 def test_a_whole_server_survives_kills_on_postgresql(tmp_path: Path, database: str, first: int, step: int) -> None:
     check(killed_runs("killing_server", database, tmp_path, first, step), step)
