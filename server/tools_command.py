@@ -56,6 +56,9 @@ def openapi(
     timeout: Annotated[float, typer.Option(help="Seconds that a call may take.")] = 30.0,
     concurrency: Annotated[int, typer.Option(help="Calls at once.")] = 8,
     rate: Annotated[int | None, typer.Option(help="Calls in a minute.")] = None,
+    retries: Annotated[int, typer.Option(help="Further attempts of reads and idempotent calls.")] = 2,
+    response_limit: Annotated[int, typer.Option(help="Bytes of an answer that are read.")] = 4 * 2**20,
+    result_limit: Annotated[int, typer.Option(help="Bytes of an answer that the model gets.")] = 16_384,
     refresh: Annotated[float | None, typer.Option(help="Seconds between readings of the document.")] = None,
     store: Store = None,
     tool_secrets: Secrets = None,
@@ -77,6 +80,9 @@ def openapi(
         "timeout": timeout,
         "concurrency": concurrency,
         "rate": rate,
+        "retries": retries,
+        "response_limit": response_limit,
+        "result_limit": result_limit,
         "refresh": refresh,
     }
 
