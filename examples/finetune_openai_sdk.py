@@ -3,7 +3,7 @@
     trammel serve --home ./trammel-home --worker
     python examples/finetune_openai_sdk.py
 
-With the model in the box this takes about two minutes on two cores.
+With the model in the box this takes a minute or two.
 """
 
 import argparse

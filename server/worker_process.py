@@ -24,7 +24,8 @@ class WorkerProcess:
 
     def __init__(self, home: Path, store: str | None) -> None:
         """`store`: the server's database, where it is not the home folder's."""
-        self._arguments = [*_COMMAND, "--home", str(home)]
+        threads = max(1, (os.cpu_count() or 2) // 2)  # all of them would get in each other's way with llama.cpp's
+        self._arguments = [*_COMMAND, "--home", str(home), "--threads", str(threads)]
         self._environment = {**os.environ, **({"TRAMMEL_STORE": store} if store else {})}
         """Where the database's password is not seen by others, as it would be among the arguments."""
         self._process: asyncio.subprocess.Process | None = None
