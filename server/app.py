@@ -180,7 +180,7 @@ def open_mcp(settings: Settings, tools: Registry) -> list[McpSource]:
     except McpFileError as error:
         raise ToolsError(str(error)) from error
     secrets = Secrets(settings.tool_secrets)
-    return [McpSource(name, server, secrets, tools.give) for name, server in servers.items()]
+    return [McpSource(name, server, secrets, tools) for name, server in servers.items()]
 
 
 def open_home(settings: Settings) -> Home | None:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from server.tools.definition import CallContext, Json, ToolDefinition, ToolError, UncertainError
+from server.tools.definition import CallContext, Effect, Execute, Json, ToolDefinition, ToolError, UncertainError
 from server.tools.gateway.answer import keep_fields, shorten
 from server.tools.gateway.gateway import Answer, Gateway
 from server.tools.openapi.drift import without_texts
@@ -19,6 +19,30 @@ _SHOWN_ERROR = 800
 _OTHER_SHAPE = (400, 404, 405, 410, 415, 422)
 """Statuses by which an API says that it is not, or no longer, what the caller takes it for."""
 Doubt = Callable[[], Awaitable[str | None]]
+
+
+def definition_of(
+    name: str, operation: Operation, said: Overrides, settings: SourceSettings, execute: Execute, *, effect: Effect
+) -> ToolDefinition:
+    """A version of a tool, with what the operator says of it and of its source."""
+    is_hidden = settings.texts == "hidden"
+    return ToolDefinition(
+        name,
+        without_texts(operation.schema) if is_hidden else operation.schema,
+        execute,
+        None if is_hidden else operation.description,
+        effect,
+        said.trust or settings.trust,
+        approval=said.approval or "auto",
+        sources=said.sources,
+        touches=frozenset(said.touches),
+        polls=said.polls,
+        is_idempotent=said.is_idempotent or operation.takes_key,
+        timeout=said.timeout or settings.timeout,
+        result_limit=said.result_limit or settings.result_limit,
+        words="untrusted" if settings.texts == "untrusted" else "trusted",
+        source_text=operation.hash,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +58,9 @@ class ApiTool:
     """Says whether the API has changed since this version, once a call has failed as if it had."""
 
     def define(self) -> ToolDefinition:
-        operation, said, settings = self.operation, self.overrides, self.settings
-        is_hidden = settings.texts == "hidden"
-        return ToolDefinition(
-            self.name,
-            without_texts(operation.schema) if is_hidden else operation.schema,
-            self.execute,
-            None if is_hidden else operation.description,
-            said.effect or operation.effect,
-            said.trust or settings.trust,
-            approval=said.approval or "auto",
-            sources=said.sources,
-            touches=frozenset(said.touches),
-            polls=said.polls,
-            is_idempotent=said.is_idempotent or operation.takes_key,
-            timeout=said.timeout or settings.timeout,
-            result_limit=said.result_limit or settings.result_limit,
-            preview=self.preview,
-            words="untrusted" if settings.texts == "untrusted" else "trusted",
-            source_text=operation.hash,
-        )
+        effect = self.overrides.effect or self.operation.effect
+        made = definition_of(self.name, self.operation, self.overrides, self.settings, self.execute, effect=effect)
+        return replace(made, preview=self.preview)
 
     def preview(self, arguments: Json) -> Json:
         """The request as it would be sent. Raises: ToolError."""

@@ -7,7 +7,7 @@ before still finds it here, by name and version. The database is the truth, and 
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,9 @@ from server.tools.updates import plan_update
 
 logger = logging.getLogger("trammel.tools")
 Json = dict[str, Any]
+Make = Callable[[str, Operation, Overrides, SourceSettings], ToolDefinition]
+MCP = "mcp"
+"""The kind of a source that is an MCP server."""
 
 _KEPT = 8
 """Versions of a tool that runs under way may still use, and that are kept in memory."""
@@ -79,8 +82,8 @@ class Registry(Mapping[str, ToolDefinition]):
         self._store = store
         self._secrets = secrets or Secrets()
         self._given = {tool.name: tool for tool in given}
-        self._lent: dict[str, list[ToolDefinition]] = {}
-        """Of sources that keep their tools themselves."""
+        self._makers: dict[str, Make] = {}
+        """Of sources that tell of their tools themselves, such as MCP servers, while they are connected."""
         self._entries: dict[str, _Entry] = {}
         self._tools: dict[str, ToolDefinition] = dict(self._given)
         self._pinned: dict[tuple[str, str], ToolDefinition] = {}
@@ -98,11 +101,6 @@ class Registry(Mapping[str, ToolDefinition]):
 
     def __len__(self) -> int:
         return len(self._tools)
-
-    def give(self, source: str, tools: Sequence[ToolDefinition]) -> None:
-        """All tools that a source has from now on. A name that is taken stays whose it was."""
-        self._lent[source] = list(tools)
-        self._define()
 
     def pinned(self, name: str, version: str) -> ToolDefinition | None:
         """The version of a tool that a run began with, if the operator still lets it be called."""
@@ -174,6 +172,21 @@ class Registry(Mapping[str, ToolDefinition]):
             row = SourceRow(name, "openapi", location, write_settings(settings), {**marks, "at": time.time()})
             return await self._take_over(row, settings, operations, omissions)
 
+    async def announce(
+        self, name: str, settings: SourceSettings, operations: Sequence[Operation], make: Make
+    ) -> Refreshed:
+        """All tools of a source that tells of them itself, held and versioned as an API's. `make`: defines a version.
+
+        Raises: SourceError, if the name is an API's.
+        """
+        async with self._changing:
+            entry = self._entries.get(name)
+            if entry is not None and entry.row.kind != MCP:
+                raise SourceError(f"there is a source {name} already, and it is no MCP server")
+            self._makers[name] = make
+            row = SourceRow(name, MCP, "", write_settings(settings), {"at": time.time()})
+            return await self._take_over(row, settings, list(operations), [])
+
     async def refresh(self, name: str, data: bytes | None = None) -> Refreshed:
         """Read a source again, if it has changed. Raises: SourceError, DocumentError."""
         async with self._changing:
@@ -181,6 +194,8 @@ class Registry(Mapping[str, ToolDefinition]):
             entry.read_at = time.monotonic()
             marks: Json = {}
             if data is None:
+                if entry.row.kind == MCP:
+                    raise SourceError(f"the MCP server {name} tells of its tools itself")
                 if not entry.row.location:
                     raise SourceError(f"the source {name} was given as a document; give it again")
                 reading = await read_location(entry.row.location, entry.settings, self._secrets, entry.row.reading)
@@ -319,6 +334,8 @@ class Registry(Mapping[str, ToolDefinition]):
         """Swap in what the loop sees."""
         tools, pinned = dict(self._given), {(tool.name, tool.version): tool for tool in self._given.values()}
         for entry in self._entries.values():
+            if entry.row.kind == MCP and entry.row.name not in self._makers:
+                continue  # its server is none of this process's
             versions: dict[str, list[str]] = {}
             for name, known in entry.operations:
                 versions.setdefault(name, []).append(known)
@@ -329,9 +346,6 @@ class Registry(Mapping[str, ToolDefinition]):
                         pinned[row.name, tool.version] = tool
                         if version == row.live and row.dropped is None:
                             tools[row.name] = tool
-        for tool in (one for lent in self._lent.values() for one in lent):
-            if tools.setdefault(tool.name, tool) is tool:
-                pinned[tool.name, tool.version] = tool
         self._tools, self._pinned = tools, pinned
 
     def _tool(self, entry: _Entry, row: ToolRow, version: str) -> ToolDefinition:
@@ -340,6 +354,8 @@ class Registry(Mapping[str, ToolDefinition]):
 
         said: Overrides = read_overrides(row.overrides)
         operation = entry.operations[row.name, version]
+        if entry.row.kind == MCP:
+            return self._makers[entry.row.name](row.name, operation, said, entry.settings)
         return ApiTool(row.name, operation, said, entry.settings, entry.gateway, doubt).define()
 
     async def _doubt(self, name: str, version: str) -> str | None:

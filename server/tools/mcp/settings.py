@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from server.tools.definition import Effect
 from server.tools.gateway.credentials import CredentialError, Secrets
+from server.tools.source import Hold
 
 _SECRET = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
 
@@ -35,7 +36,11 @@ class McpServer(BaseModel):
     """By tool; before what the server says of itself."""
     trust: Literal["trusted", "untrusted"] = "untrusted"
     """Of results."""
-    timeout: float = Field(default=30.0, gt=0)
+    texts: Literal["untrusted", "trusted", "hidden"] = "untrusted"
+    """Of its words, to the model."""
+    hold: tuple[Hold, ...] = ("texts", "new")
+    """What waits for a person when the server's tools change."""
+    timeout: float = Field(default=30.0, gt=0, le=3600)
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from server.tools.definition import Json, ToolDefinition, ToolError, UncertainError
+from server.tools.api_tool import definition_of
+from server.tools.definition import CallContext, Json, ToolDefinition, ToolError, UncertainError
 from server.tools.gateway.credentials import Secrets
 from server.tools.mcp.settings import McpServer, with_secrets
-from server.tools.mcp.tools import define
-from server.tools.openapi.words import legal_name
+from server.tools.mcp.tools import data_of, operation_of
+from server.tools.openapi.operation import Operation
+from server.tools.registry import Registry
+from server.tools.source import Overrides, SourceSettings
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -23,19 +26,17 @@ _REFRESH = 60.0
 """Seconds between readings, where the server does not tell of changes."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 """Seconds before the connection is tried again."""
-Give = Callable[[str, Sequence[ToolDefinition]], None]
 
 
 class McpSource:
     """`watch` it in a task of its own: the SDK wants a connection closed where it was opened."""
 
-    def __init__(self, name: str, server: McpServer, secrets: Secrets, give: Give, taken: Collection[str] = ()) -> None:
-        """`give`: gets the source's name and its tools whenever they change. `taken`: names of other tools."""
+    def __init__(self, name: str, server: McpServer, secrets: Secrets, registry: Registry) -> None:
+        """`registry`: is told of the tools whenever they change, and keeps them."""
         self.name = name
         self._server = server
         self._secrets = secrets
-        self._give = give
-        self._taken = taken
+        self._registry = registry
         self._client: Client | None = None
         self._has_news = asyncio.Event()
 
@@ -94,29 +95,35 @@ class McpSource:
 
     async def _read(self, client: "Client") -> None:
         """The tools, now and whenever there is news."""
-        held: list[str] = []
+        told: list[Operation] | None = None
         while True:
             self._has_news.clear()
-            tools = self._define([tool async for tool in _listed(client)])
+            found = [operation async for tool in _listed(client) if (operation := self._operation(tool)) is not None]
             self._client = client
-            if (versions := [tool.version for tool in tools]) != held:
-                held = versions
-                self._give(self.name, tools)
-                logger.info("MCP server %s has %d tools", self.name, len(tools))
+            if found != told:
+                told = found
+                await self._registry.announce(self.name, self._settings(), found, self.define)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._has_news.wait(), _REFRESH)
 
-    def _define(self, listed: "list[Tool]") -> list[ToolDefinition]:
-        names: set[str] = set(self._taken)
-        found = []
-        for tool in listed:
-            if self._server.tools is not None and tool.name not in self._server.tools:
-                continue
-            name = legal_name(f"{self.name}_{tool.name}", names)
-            names.add(name)
-            if (made := define(tool, name, self.name, self._server, self._ask)) is not None:
-                found.append(made)
-        return found
+    def _operation(self, tool: "Tool") -> Operation | None:
+        wanted = self._server.tools is None or tool.name in self._server.tools
+        return operation_of(tool, f"mcp:{self._server.url or self._server.command}") if wanted else None
+
+    def _settings(self) -> SourceSettings:
+        server = self._server
+        return SourceSettings(
+            prefix=f"{self.name}_", trust=server.trust, texts=server.texts, hold=server.hold, timeout=server.timeout
+        )
+
+    def define(self, name: str, operation: Operation, said: Overrides, settings: SourceSettings) -> ToolDefinition:
+        """A version of a tool, as the loop takes it."""
+        effect = said.effect or self._server.effects.get(operation.key) or operation.effect
+
+        async def execute(arguments: Json, _: CallContext) -> Any:
+            return data_of(await self._ask(operation.key, arguments), effect)
+
+        return definition_of(name, operation, said, settings, execute, effect=effect)
 
     async def _ask(self, tool: str, arguments: Json) -> "CallToolResult":
         if self._client is None:

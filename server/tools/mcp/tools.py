@@ -1,10 +1,12 @@
-"""A tool of an MCP server as one of ours: its schema and words, its effect by its hints, its result as data."""
+"""A tool of an MCP server as an operation of ours: its schema and words, its effect by its hints, its result as data.
 
-from collections.abc import Awaitable, Callable
+As an `Operation` it is stored, compared and held back like one of an API; its method is MCP, its URL names the server.
+"""
+
 from typing import TYPE_CHECKING, Any
 
-from server.tools.definition import CallContext, Effect, Json, ToolDefinition, ToolError, UncertainError
-from server.tools.mcp.settings import McpServer
+from server.tools.definition import Effect, ToolError, UncertainError
+from server.tools.openapi.operation import Operation
 from server.tools.openapi.words import plain_text
 
 if TYPE_CHECKING:
@@ -12,30 +14,15 @@ if TYPE_CHECKING:
 
 _SHOWN_ERROR = 800
 """Characters of an error's text."""
-Ask = Callable[[str, Json], Awaitable["CallToolResult"]]
 
 
-def define(tool: "Tool", name: str, source: str, server: McpServer, ask: Ask) -> ToolDefinition | None:
-    """None: its schema is none of an object."""
+def operation_of(tool: "Tool", place: str) -> Operation | None:
+    """None: its schema is none of an object. `place`: what the server is; another one is another server's tool."""
     schema: Any = tool.input_schema
     if not isinstance(schema, dict) or schema.get("type") != "object":
         return None
-    effect = server.effects.get(tool.name) or effect_of(tool)
-
-    async def execute(arguments: Json, _: CallContext) -> Any:
-        return data_of(await ask(tool.name, arguments), effect)
-
-    return ToolDefinition(
-        name,
-        shown_schema(schema),
-        execute,
-        plain_text(tool.description or tool.title),
-        effect,
-        server.trust,
-        is_idempotent=bool(tool.annotations and tool.annotations.idempotent_hint),
-        timeout=server.timeout,
-        source_text=f"mcp {source} {tool.name}",
-    )
+    words = plain_text(tool.description or tool.title)
+    return Operation(tool.name, "MCP", place, shown_schema(schema), words, effect=effect_of(tool))
 
 
 def effect_of(tool: "Tool") -> Effect:

@@ -17,7 +17,7 @@ SERVER = Path(__file__).parent / "files_server.py"
 
 def test_the_loop_calls_a_tool_of_an_mcp_server(tmp_path: Path) -> None:
     file = tmp_path / "mcp.json"
-    server = {"command": sys.executable, "args": [str(SERVER)], "trust": "trusted", "tools": ["add_note", "read_note"]}
+    server = {"command": sys.executable, "args": [str(SERVER)], "trust": "trusted", "texts": "trusted"}
     file.write_text(json.dumps({"mcpServers": {"notes": server}}))
     with running_server("--mcp", str(file)) as running, httpx.Client(base_url=running.url, timeout=60) as client:
         until_it_has(client, "notes_add_note")
