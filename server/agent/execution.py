@@ -11,6 +11,9 @@ from server.agent.tracing import describe_result, tool_span
 from server.agent.wording import error_text, result_text, size_of, trim
 from server.tools.definition import CallContext, ToolDefinition, ToolError, UncertainError
 
+_DEPTH = 64
+"""Levels of a result that are kept as data: events can't be written beyond 255."""
+
 
 async def execute(tool: ToolDefinition, call: Call, begun: Begun, context: CallContext, seconds: float) -> Returned:
     """`seconds`: what is left to the run. Never raises but when it is cancelled."""
@@ -38,9 +41,10 @@ async def _execute(tool: ToolDefinition, call: Call, begun: Begun, context: Call
 
 def _succeeded(tool: ToolDefinition, call: Call, begun: Begun, start: float, data: Any) -> Returned:
     """In a thread, because a result may be large. Raises: ValueError, TypeError, if the data are no JSON."""
+    data = _as_json(data)
     text = result_text(begun.number, tool.name, data, tool.trust, limit=tool.result_limit)
     kept, _ = trim(data, tool.result_limit)
-    return Returned(call.id, "ok", text, _as_json(kept), None, time.monotonic() - start, size_of(data), time.time())
+    return Returned(call.id, "ok", text, kept, None, time.monotonic() - start, size_of(data), time.time())
 
 
 def interrupted(tool: ToolDefinition, call: Call) -> Returned:
@@ -64,5 +68,23 @@ def _uncertain(tool: ToolDefinition) -> Outcome:
 
 
 def _as_json(data: Any) -> Any:
-    """As it is stored: no lone surrogates, no objects."""
-    return json.loads(json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+    """As it is stored: no lone surrogates, no objects, no NaN; what is nested too deeply to be walked, as a text."""
+    try:
+        text = json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
+        read = json.loads(text, parse_constant=str)
+    except RecursionError:
+        return "[nested too deeply to be shown]"
+    return text if _is_deeper(read, _DEPTH) else read
+
+
+def _is_deeper(data: Any, depth: int) -> bool:
+    """Level by level: a recursion would be what is to be prevented."""
+    level = [data]
+    for _ in range(depth):
+        containers = (
+            node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)
+        )
+        level = [inner for container in containers for inner in container if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True

@@ -28,7 +28,7 @@ from server.agent.provenance import Voices
 from server.agent.wording import size_of, with_calls
 from server.chat.messages import Message, ToolCall
 from server.tools.definition import ToolDefinition
-from server.tools.retrieval import SEARCH_TOOLS
+from server.tools.retrieval import SEARCH_TOOLS, names_of
 
 Waiting = Literal["approval", "client", "user"]
 
@@ -82,7 +82,7 @@ class RunState:
     user_words: list[str] = field(default_factory=list)
     """The user's messages and answers."""
     offered: list[str] = field(default_factory=list)
-    """Tools that the model is shown; none: all of the run's."""
+    """Tools that the model is shown, once some were looked for (`offered_for`); before, all of the run's."""
     offered_for: int = 0
     """How many of the user's words they were looked for by."""
     ended: Ended | None = None
@@ -132,7 +132,7 @@ class RunState:
     @property
     def shown(self) -> list[str]:
         """Names of the server's tools in the prompt."""
-        return self.offered or list(self.started.tools)
+        return self.offered if self.offered_for else list(self.started.tools)
 
     @property
     def unjudged(self) -> list[CallState]:
@@ -267,7 +267,7 @@ class RunState:
             self.ledger.add(entry)
         self.voices.hear_result(number, event.data)
         if call.call.name == SEARCH_TOOLS and event.outcome == "ok":
-            self._offer(found["name"] for found in event.data["tools"])
+            self._offer(names_of(event.data))
         if tool is None or tool.trust == "untrusted":
             self.tainted_by.append(number)
         self._settle(event.call, event.text)

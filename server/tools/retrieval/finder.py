@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from server.tools.definition import CallContext, Json, ToolDefinition
 from server.tools.retrieval.index import Embed, Hit, ToolIndex
@@ -10,6 +11,8 @@ logger = logging.getLogger("trammel.tools")
 
 SEARCH_TOOLS = "search_tools"
 _FOUND = 5
+_ABOUT = 500
+"""Characters of a description that the model reads."""
 _SCHEMA = {
     "type": "object",
     "properties": {"query": {"type": "string", "maxLength": 300, "description": "What is to be done, in a few words"}},
@@ -47,7 +50,18 @@ class ToolFinder:
 
         async def execute(arguments: Json, context: CallContext) -> Json:
             hits = await self.find(arguments["query"], context.reach)
-            return {"tools": [{"name": hit.name, "description": self.tools[hit.name].description} for hit in hits]}
+            found = {hit.name: self.tools.get(hit.name) for hit in hits}  # one may be gone by now
+            return {"tools": [{"name": name, "description": _about(tool)} for name, tool in found.items() if tool]}
 
         about = "Find further tools by what they do; the tools that are found can be called afterwards"
         return ToolDefinition(SEARCH_TOOLS, _SCHEMA, execute, about, effect="read", trust="trusted", source_text="1")
+
+
+def names_of(found: Any) -> list[str]:
+    """The tools that `search_tools` has found."""
+    return [tool["name"] for tool in found["tools"]] if isinstance(found, dict) else []
+
+
+def _about(tool: ToolDefinition) -> str:
+    """Short, so that what was found is never so long that it is cut to a text."""
+    return (tool.description or "")[:_ABOUT]

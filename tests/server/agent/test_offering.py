@@ -110,3 +110,27 @@ async def test_the_search_is_over_once_something_untrusted_was_read() -> None:
     run = await played(runs, "Read the page", needed=(SEARCH_TOOLS,))
     assert "settled" in results(run)[1]["error"]
     assert "take_engine" not in run.state.shown
+
+
+async def test_a_search_where_all_tools_are_shown_takes_none_away() -> None:
+    finder = ToolFinder()
+    few = [of(word) for word in WORDS[:5]]
+    runs, script = runs_of([(SEARCH_TOOLS, {"query": "apple"})], *few, finder.as_tool(), finder=finder)
+    finder.tools = runs.loop.tools
+    run = await played(runs, "Take the dog away")
+    assert results(run)[0]["data"]["tools"][0]["name"] == "take_apple"
+    assert set(script.named[1]) == set(script.named[0]) == {*(tool.name for tool in few), SEARCH_TOOLS}
+
+
+async def test_where_nothing_may_be_called_nothing_is_shown() -> None:
+    runs, script = many([])
+    run = await played(runs, "Take the lamp away", restrictions=Restrictions(forbidden=tuple(runs.loop.tools)))
+    assert run.state.shown == []
+    assert script.named == [()]
+
+
+async def test_long_descriptions_do_not_cut_what_a_search_finds() -> None:
+    long = [defined(f"send_{word}", "sent", {}, description=f"Send a {word}. " * 2000) for word in WORDS]
+    runs, _ = many([(SEARCH_TOOLS, {"query": "send a lamp"}), ("send_lamp", {})], *long)
+    run = await played(runs, "Take the dog away", needed=(SEARCH_TOOLS,))
+    assert results(run)[1]["data"] == "sent"
