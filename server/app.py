@@ -138,6 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.store = ResponseStore(database, settings.store_limit)
     app.state.runs = runs
     app.state.tools = tools
+    app.state.tool_finder = finder
     app.state.workshop = workshop
     app.state.fine_tuned = fine_tuned
     app.state.file_limit = int(settings.file_limit * _MEGABYTE)

@@ -109,6 +109,25 @@ def list_tools(store: Store = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def search(
+    words: Annotated[str, typer.Argument(help="What is to be done.")],
+    limit: Annotated[int, typer.Option(min=1, help="Tools to show.")] = 5,
+    store: Store = None,
+) -> None:
+    """The tools that a run would find for these words; here by words alone."""
+    from server.tools.listing import hit_object
+    from server.tools.retrieval import ToolFinder
+
+    async def find(registry: Any) -> list[Json]:
+        finder = ToolFinder()
+        finder.tools = registry
+        return [hit_object(hit, registry) for hit in await finder.find(words, limit=limit)]
+
+    for hit in _with_registry(store, None, find):
+        typer.echo(f"{hit['score']:.3f}  {hit['name']}  ({', '.join(hit['words'])})")
+
+
+@app.command()
 def sources(store: Store = None) -> None:
     """All sources, with their settings."""
     from server.tools.listing import source_object

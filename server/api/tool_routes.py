@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
 from server.api.admin_key import require_admin
@@ -22,6 +22,7 @@ from server.tools.documents import is_url
 from server.tools.listing import (
     difference,
     differences,
+    hit_object,
     refreshed_object,
     source_object,
     tool_details,
@@ -30,6 +31,7 @@ from server.tools.listing import (
 )
 from server.tools.openapi.document import DocumentError
 from server.tools.registry import Registry
+from server.tools.retrieval import ToolFinder
 from server.tools.source import SourceError, read_settings
 
 Json = dict[str, Any]
@@ -86,6 +88,15 @@ def refusals(param: str | None = None) -> Iterator[None]:
 async def list_tools(registry: TheRegistry) -> Json:
     """All tools: live, held, off and dropped."""
     return {"object": "list", "data": tool_objects(registry)}
+
+
+@router.get("/search")
+async def search_tools(
+    request: Request, query: Annotated[str, Query(min_length=1)], limit: Annotated[int, Query(ge=1, le=100)] = 5
+) -> Json:
+    """The tools that a run would find for these words, best first, and why."""
+    finder: ToolFinder = request.app.state.tool_finder
+    return {"object": "list", "data": [hit_object(hit, finder.tools) for hit in await finder.find(query, limit=limit)]}
 
 
 @router.get("/sources", dependencies=admin_only)

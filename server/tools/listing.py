@@ -1,12 +1,14 @@
 """Tools and their sources as people see them, over HTTP and at the command line. No secret is in any of it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from server.store.tools import SourceRow, ToolRow
 from server.tools.definition import ToolDefinition
 from server.tools.registry import Registry
+from server.tools.retrieval import Hit
 from server.tools.source import Refreshed, SourceError, read_overrides, write_overrides
 
 Json = dict[str, Any]
@@ -123,3 +125,16 @@ def source_object(registry: Registry, row: SourceRow) -> Json:
 
 def refreshed_object(told: Refreshed) -> Json:
     return {"object": "tool_source.refreshed", **asdict(told)}
+
+
+def hit_object(hit: Hit, tools: Mapping[str, ToolDefinition]) -> Json:
+    """A tool that was found, with its places by words and by vectors."""
+    return {
+        "object": "tool.hit",
+        "name": hit.name,
+        "description": tools[hit.name].description if hit.name in tools else None,
+        "score": round(hit.score, 4),
+        "word_rank": hit.word_rank,
+        "vector_rank": hit.vector_rank,
+        "words": list(hit.words),
+    }

@@ -123,6 +123,30 @@ def test_the_next_request_has_the_new_schema_without_a_restart(url: str, api: Ch
     assert post(url, "/sources/weather/refresh").json()["is_unchanged"]
 
 
+def test_tools_are_found_by_words_over_http_and_at_the_command_line(url: str, store: Path) -> None:
+    asked = {"query": "Please delete the weather reports", "limit": "1"}
+    (hit,) = httpx.get(f"{url}/v1/tools/search", params=asked).json()["data"]
+    assert (hit["name"], hit["word_rank"], hit["vector_rank"]) == ("drop_report", 1, None)
+    assert "delete" in hit["words"]
+    told = trammel(store, "search", "delete the weather report").output
+    assert "drop_report" in told.splitlines()[0]
+    fault = httpx.get(f"{url}/v1/tools/search")
+    assert (fault.status_code, fault.json()["error"]["param"]) == (400, "query")
+
+
+def test_many_tools_are_offered_by_the_users_words(api: CheckingApi, store: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAMMEL_ADMIN_KEY", ADMIN)
+        with running_server() as server:
+            body = {"name": "big", "document": big_document(api.url), "settings": {"internal": ["127.0.0.1"]}}
+            added = httpx.post(f"{server.url}/v1/tools/sources", json=body, headers=HEADERS, timeout=60)
+            assert len(added.json()["added"]) == 500, added.text
+            options = {"run_tools": True, "max_steps": 1}
+            asked = {"model": "trammel-tiny", "messages": PARIS, "max_tokens": 20, "trammel": options}
+            answer = httpx.post(f"{server.url}/v1/chat/completions", json=asked, timeout=60).json()
+            assert answer["usage"]["prompt_tokens"] < 2000
+
+
 def test_tools_are_listed_for_all_and_changed_with_the_admin_key_only(url: str) -> None:
     listed = {one["name"]: one for one in httpx.get(f"{url}/v1/tools").json()["data"]}
     assert listed["get_weather_of"]["source"] == "weather"
