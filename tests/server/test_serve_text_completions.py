@@ -121,7 +121,7 @@ def test_the_echoed_prompt_is_judged_token_by_token(server_url: str) -> None:
         bias = {str(tokens[place]): 100}
         made = post(server_url, prompt=tokens[:place], max_tokens=1, logprobs=0, logit_bias=bias).json()
         expected = made["choices"][0]["logprobs"]["token_logprobs"][0]
-        assert told["token_logprobs"][place] == pytest.approx(expected, abs=0.02)
+        assert told["token_logprobs"][place] == pytest.approx(expected, abs=0.1)
 
 
 def test_a_prompt_is_judged_without_anything_being_made(server_url: str) -> None:
