@@ -4,6 +4,7 @@ An upload goes to disk as it comes in; beyond the first megabyte none of it is i
 """
 
 import asyncio
+import re
 import shutil
 import time
 from pathlib import Path
@@ -152,7 +153,7 @@ def _lifetime(anchor: str | None, seconds: str | None) -> int | None:
         return None
     if anchor != "created_at":
         raise invalid("A file expires after 'created_at', the only anchor.", "expires_after[anchor]")
-    if seconds is None or not seconds.isdecimal() or not 3600 <= int(seconds[:10]) <= _LONGEST:
+    if seconds is None or not re.fullmatch("[0-9]{4,7}", seconds) or not 3600 <= int(seconds) <= _LONGEST:
         raise invalid(f"Give a number of seconds from 3600 to {_LONGEST}.", "expires_after[seconds]")
     return int(seconds)
 

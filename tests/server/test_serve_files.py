@@ -104,6 +104,14 @@ def test_a_file_beyond_the_limit_is_refused_and_leaves_nothing(place: Place, siz
         ({"purpose": "fine-tune"}, {"file": b""}, "file"),
         ({"purpose": "fine-tune", "file": "text"}, None, "file"),
         ({"purpose": "fine-tune", "expires_after[anchor]": "created_at"}, {"file": b"x"}, "expires_after"),
+        *(
+            (
+                {"purpose": "fine-tune", "expires_after[anchor]": "created_at", "expires_after[seconds]": seconds},
+                {"file": b"x"},
+                "expires_after[seconds]",
+            )
+            for seconds in ("0000003600999", "0000003600" + "9" * 5000, "\u0663\u0666\u0660\u0660", "-3600")
+        ),
         (
             {"purpose": "fine-tune", "expires_after[anchor]": "created_at", "expires_after[seconds]": "5"},
             {"file": b"x"},

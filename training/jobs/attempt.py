@@ -85,6 +85,9 @@ class Attempt:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._lease.was_lost:
             self._lease.tell("The worker of this job was lost; another has taken it over", "warn")
+        if self._job.attempts > MOST_ATTEMPTS:  # first: files may be what a worker dies of
+            self._report.fail("server_error", f"Given up after {MOST_ATTEMPTS} attempts that came no further")
+            return
         if self._job.status == "validating_files":
             records = count_records(self._job.request, self._shop.home)
             numbers = choose(self._job.request, records)
@@ -95,9 +98,6 @@ class Attempt:
             self._recipe_path.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
             self._report.enter("queued", "Files validated, moving job to queued state", hyperparameters=numbers)
         checkpoint = last_checkpoint(self._folder / "checkpoints")
-        if self._job.attempts > MOST_ATTEMPTS:
-            self._report.fail("server_error", f"Given up after {MOST_ATTEMPTS} attempts that came no further")
-            return
         self._report.enter("running", self._first_words(None if checkpoint is None else step_of(checkpoint)))
         self._train()
 

@@ -138,6 +138,22 @@ def test_a_job_that_comes_no_further_is_given_up(place: Place) -> None:
     assert "3 attempts" in str((ended.progress.error or {})["message"])
 
 
+def test_a_job_whose_file_is_what_workers_die_of_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(path: Path) -> Any:
+        raise MemoryError(path)
+
+    monkeypatch.setattr("training.jobs.judging.validate_file", die)
+    place.create(place.upload(TALK))
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            place.work()
+        with place.engine.begin() as connection:  # as time does
+            connection.exec_driver_sql("UPDATE fine_tuning_jobs SET leased_until = 0")
+    ended = place.work()
+    assert ended.status == "failed"
+    assert "3 attempts" in str((ended.progress.error or {})["message"])
+
+
 def test_a_training_whose_worker_hangs_ends_before_the_lease_does(place: Place, tmp_path: Path) -> None:
     """It would go on writing into a folder that another worker's training has by then."""
     recipe = recipe_of(job_for(place.upload(TALK)), {"n_epochs": 50, "batch_size": 1, "learning_rate_multiplier": 1},
