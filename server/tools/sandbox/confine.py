@@ -29,17 +29,25 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 REFUSED_CALLS = {
     # socket io_uring_setup ptrace process_vm_readv process_vm_writev unshare setns mount bpf perf_event_open
-    # userfaultfd keyctl add_key shmget msgget semget mq_open; chmod chown xattr utime in all their forms
+    # userfaultfd keyctl add_key shmget msgget semget mq_open; chmod chown xattr utime in all their forms;
+    # of all processes of the user: setpriority ioprio_set sched_setaffinity sched_setscheduler sched_setparam
+    # sched_setattr
     "x86_64": (
         *(41, 425, 101, 310, 311, 272, 308, 165, 321, 298, 323, 250, 248, 29, 68, 64, 240),
         *(90, 91, 268, 452, 92, 93, 94, 260, 188, 189, 190, 197, 198, 199, 132, 235, 261, 280),
+        *(141, 251, 203, 144, 142, 314),
     ),
     "aarch64": (
         *(198, 425, 117, 270, 271, 97, 268, 40, 280, 241, 282, 219, 217, 194, 186, 190, 180),
         *(52, 53, 452, 54, 55, 5, 6, 7, 14, 15, 16, 88),
+        *(140, 30, 122, 119, 118, 274),
     ),
 }
+_LIMITS_CALL = {"x86_64": 302, "aarch64": 261}
+"""prlimit64: of the process itself, 0, it is let through; another's limits would be a way to end the server."""
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_FIRST_ARGUMENT = 16
+"""Where its lower half is in `struct seccomp_data`; a process id has no more."""
 _PDEATHSIG, _SUBREAPER, _NO_NEW_PRIVS, _SECCOMP = 1, 36, 38, 22
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -139,13 +147,16 @@ def _refuse_calls() -> None:
     calls = REFUSED_CALLS[machine]
     load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
     kill, refuse, allow = 0x80000000, 0x00050001, 0x7FFF0000
-    program = [  # a jump counts from the next line: over the rest of the calls and over `allow`
+    program = [  # a jump counts from the next line: over the rest of the calls and all up to `allow`
         (load, 0, 0, 4),
         (equal, 1, 0, _ARCHITECTURES[machine]),
         (give, 0, 0, kill),
         (load, 0, 0, 0),
-        (at_least, len(calls) + 1, 0, 0x40000000),  # x32's numbers
-        *((equal, len(calls) - index, 0, number) for index, number in enumerate(calls)),
+        (at_least, len(calls) + 4, 0, 0x40000000),  # x32's numbers
+        *((equal, len(calls) + 3 - index, 0, number) for index, number in enumerate(calls)),
+        (equal, 0, 2, _LIMITS_CALL[machine]),
+        (load, 0, 0, _FIRST_ARGUMENT),
+        (equal, 0, 1, 0),
         (give, 0, 0, allow),
         (give, 0, 0, refuse),
     ]

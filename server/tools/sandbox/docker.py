@@ -1,10 +1,13 @@
 """Docker, or Podman under its name: each job in a container without network."""
 
+import asyncio
+import secrets
 import shutil
 import signal
+from asyncio.subprocess import DEVNULL
 
 from server.tools.sandbox.bounds import Job, Outcome
-from server.tools.sandbox.process import run_bounded
+from server.tools.sandbox.process import PROGRAMS, run_bounded
 
 
 class Docker:
@@ -21,9 +24,13 @@ class Docker:
 
     async def run(self, job: Job) -> Outcome:
         """Raises: OSError."""
-        return await run_bounded(self.launch(job), job, ending=signal.SIGTERM)
+        name = f"trammel-{secrets.token_hex(12)}"
+        try:
+            return await run_bounded(self.launch(job, name), job, ending=signal.SIGTERM)
+        finally:
+            await _remove(name)
 
-    def launch(self, job: Job) -> list[str]:
+    def launch(self, job: Job, name: str) -> list[str]:
         """The whole command line."""
         bounds = job.bounds
         readable = [part for path in job.readable for part in ("--volume", f"{path}:{path}:ro")]
@@ -33,6 +40,8 @@ class Docker:
             *(
                 "docker",
                 "run",
+                "--name",
+                name,
                 "--rm",
                 "--interactive",
                 "--init",
@@ -45,5 +54,14 @@ class Docker:
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534:65534"),
             *("--memory", str(bounds.memory), "--memory-swap", str(bounds.memory)),
             *("--pids-limit", str(bounds.processes), "--ulimit", f"fsize={bounds.disk}", "--ulimit", "core=0"),
+            *("--ulimit", f"cpu={int(bounds.seconds) + 1}"),  # holds if the server is gone
             *("--tmpfs", scratch, "--workdir", "/scratch", *readable, *variables, self.image, *job.command),
         ]
+
+
+async def _remove(name: str) -> None:
+    """The client's end is not its container's: a job may ignore SIGTERM, and run on when the client is killed."""
+    process = await asyncio.create_subprocess_exec(
+        "docker", "rm", "--force", name, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env={"PATH": PROGRAMS}
+    )
+    await process.wait()

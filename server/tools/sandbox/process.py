@@ -33,6 +33,8 @@ async def run_bounded(argv: list[str], job: Job, *, ending: signal.Signals, scra
         if ended != "exit":
             return Outcome(ended, -signal.SIGKILL, *room.kept)
         _, stdout, stderr = await asyncio.wait_for(streams, _GRACE)
+        if room.is_full.is_set():  # its last words were still under way when it ended
+            return Outcome("output", -signal.SIGKILL, stdout, stderr)
         return Outcome(ended, process.returncode or 0, stdout, stderr)
     finally:
         await _end(process, ending)

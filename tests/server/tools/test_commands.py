@@ -1,6 +1,7 @@
 """Commands of this machine and code of the model as tools."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_without_a_sandbox_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_words_of_docker_hold_every_bound() -> None:
     """No Docker runs where the tests run: only the command line is looked at."""
     bounds = Bounds(memory=1000, processes=7, disk=2000)
-    line = " ".join(Docker("python:3").launch(Job(("python", "-c", "1"), bounds=bounds, environment={"A": "b"})))
+    line = " ".join(Docker("python:3").launch(Job(("python", "-c", "1"), bounds=bounds, environment={"A": "b"}), "one"))
     for part in (
         "--network none",
         "--read-only",
@@ -84,6 +85,21 @@ def test_the_words_of_docker_hold_every_bound() -> None:
         "--pids-limit 7",
         "size=2000",
         "--pull never",
+        "--name one",
+        "--ulimit cpu=11",
         "--env A=b python:3 python -c 1",
     ):
         assert part in line
+
+
+def test_a_container_is_removed_whose_job_outlives_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script in the place of Docker's client writes down what it was asked."""
+    client, told = tmp_path / "docker", tmp_path / "told"
+    client.write_text(f'#!/bin/sh\necho "$@" >> {told}\n[ "$1" = rm ] || exec sleep 60\n')
+    client.chmod(0o755)
+    for module in ("docker", "process"):
+        monkeypatch.setattr(f"server.tools.sandbox.{module}.PROGRAMS", f"{tmp_path}:/usr/bin:/bin")
+    outcome = asyncio.run(Docker("python:3").run(Job(("true",), bounds=Bounds(seconds=0.2))))
+    assert outcome.ended == "time"
+    begun, removed = told.read_text().splitlines()
+    assert removed == f"rm --force {begun.split('--name ')[1].split()[0]}"
