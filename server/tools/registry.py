@@ -173,7 +173,12 @@ class Registry(Mapping[str, ToolDefinition]):
             return await self._take_over(row, settings, operations, omissions)
 
     async def announce(
-        self, name: str, settings: SourceSettings, operations: Sequence[Operation], make: Make
+        self,
+        name: str,
+        settings: SourceSettings,
+        operations: Sequence[Operation],
+        omissions: Sequence[Omission],
+        make: Make,
     ) -> Refreshed:
         """All tools of a source that tells of them itself, held and versioned as an API's. `make`: defines a version.
 
@@ -185,7 +190,7 @@ class Registry(Mapping[str, ToolDefinition]):
                 raise SourceError(f"there is a source {name} already, and it is no MCP server")
             self._makers[name] = make
             row = SourceRow(name, MCP, "", write_settings(settings), {"at": time.time()})
-            return await self._take_over(row, settings, list(operations), [])
+            return await self._take_over(row, settings, list(operations), list(omissions))
 
     async def refresh(self, name: str, data: bytes | None = None) -> Refreshed:
         """Read a source again, if it has changed. Raises: SourceError, DocumentError."""

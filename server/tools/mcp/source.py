@@ -10,7 +10,7 @@ from server.tools.api_tool import definition_of
 from server.tools.definition import CallContext, Json, ToolDefinition, ToolError, UncertainError
 from server.tools.gateway.credentials import Secrets
 from server.tools.mcp.settings import McpServer, with_secrets
-from server.tools.mcp.tools import data_of, operation_of
+from server.tools.mcp.tools import data_of, operations_of
 from server.tools.openapi.operation import Operation
 from server.tools.registry import Registry
 from server.tools.source import Overrides, SourceSettings
@@ -70,9 +70,11 @@ class McpSource:
                 )
             else:
                 headers = with_secrets(server.headers, self._secrets)
-                http = httpx2.AsyncClient(headers=headers, timeout=server.timeout)
+                # Nothing may come for long where only changes are told; each request has a bound of its own.
+                http = httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(server.timeout, read=None))
                 place = streamable_http_client(str(server.url), http_client=await stack.enter_async_context(http))
-            yield await stack.enter_async_context(Client(place, message_handler=self._hear))
+            client = Client(place, message_handler=self._hear, read_timeout_seconds=server.timeout)
+            yield await stack.enter_async_context(client)
 
     async def _hear(self, message: Any) -> None:
         if getattr(message, "method", "") == "notifications/tools/list_changed":
@@ -86,29 +88,35 @@ class McpSource:
 
     async def _listen(self, client: "Client") -> None:
         """Servers since 2026 tell of changes to those who listen; earlier ones to everybody (`_hear`)."""
-        from mcp.client.subscriptions import ListenNotSupportedError
+        from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 
         with contextlib.suppress(ListenNotSupportedError):
-            async with client.listen(tools_list_changed=True) as events:
-                async for _ in events:
-                    self._has_news.set()
+            while True:
+                with contextlib.suppress(SubscriptionLost):  # calls may be under way on the same connection
+                    async with client.listen(tools_list_changed=True) as events:
+                        async for _ in events:
+                            self._has_news.set()
+                self._has_news.set()  # reading the tools shows whether the server is still there
+                await asyncio.sleep(_FIRST_PAUSE)
 
     async def _read(self, client: "Client") -> None:
         """The tools, now and whenever there is news."""
-        told: list[Operation] | None = None
+        told: list[Tool] | None = None
         while True:
             self._has_news.clear()
-            found = [operation async for tool in _listed(client) if (operation := self._operation(tool)) is not None]
+            found = [
+                tool async for tool in _listed(client) if self._server.tools is None or tool.name in self._server.tools
+            ]
             self._client = client
             if found != told:
                 told = found
-                await self._registry.announce(self.name, self._settings(), found, self.define)
+                place = f"mcp:{self._server.url or self._server.command}"
+                operations, omissions = await asyncio.to_thread(operations_of, found, place)
+                await self._registry.announce(self.name, self._settings(), operations, omissions, self.define)
+                for one in omissions:
+                    logger.warning("MCP server %s: the tool %s is left out: %s", self.name, one.key, one.reason)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._has_news.wait(), _REFRESH)
-
-    def _operation(self, tool: "Tool") -> Operation | None:
-        wanted = self._server.tools is None or tool.name in self._server.tools
-        return operation_of(tool, f"mcp:{self._server.url or self._server.command}") if wanted else None
 
     def _settings(self) -> SourceSettings:
         server = self._server

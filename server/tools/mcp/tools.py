@@ -3,10 +3,13 @@
 As an `Operation` it is stored, compared and held back like one of an API; its method is MCP, its URL names the server.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import grammars
 from server.tools.definition import Effect, ToolError, UncertainError
 from server.tools.openapi.operation import Operation
+from server.tools.openapi.reading import Omission
 from server.tools.openapi.words import plain_text
 
 if TYPE_CHECKING:
@@ -16,13 +19,29 @@ _SHOWN_ERROR = 800
 """Characters of an error's text."""
 
 
-def operation_of(tool: "Tool", place: str) -> Operation | None:
-    """None: its schema is none of an object. `place`: what the server is; another one is another server's tool."""
-    schema: Any = tool.input_schema
+def operations_of(tools: "Iterable[Tool]", place: str) -> tuple[list[Operation], list[Omission]]:
+    """`place`: what the server is; at another place is another tool. One that can't be called would be the end of every
+    request that has it, and is left out."""
+    operations, omissions = [], []
+    for tool in tools:
+        schema: Any = tool.input_schema
+        if fault := _fault_of(schema):
+            omissions.append(Omission(tool.name, fault))
+            continue
+        words = plain_text(tool.description or tool.title)
+        operations.append(Operation(tool.name, "MCP", place, shown_schema(schema), words, effect=effect_of(tool)))
+    return operations, omissions
+
+
+def _fault_of(schema: Any) -> str | None:
+    """Why no arguments can be made by a schema."""
     if not isinstance(schema, dict) or schema.get("type") != "object":
-        return None
-    words = plain_text(tool.description or tool.title)
-    return Operation(tool.name, "MCP", place, shown_schema(schema), words, effect=effect_of(tool))
+        return "its arguments are no object"
+    try:
+        grammars.compile_schema(schema, strict=False, closed=True)
+    except (grammars.GrammarError, RecursionError) as error:
+        return f"no grammar can be made of its arguments: {error}"
+    return None
 
 
 def effect_of(tool: "Tool") -> Effect:

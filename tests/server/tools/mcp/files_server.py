@@ -1,5 +1,6 @@
 """An MCP server of the official SDK for the tests: over standard input, or `http PORT`."""
 
+import asyncio
 import os
 import sys
 
@@ -37,6 +38,22 @@ async def grow(context: Context) -> str:
     server.add_tool(late)
     await context.notify_tools_changed()
     return "grown"
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+async def wait(seconds: float) -> str:
+    """Wait"""
+    await asyncio.sleep(seconds)
+    return "waited"
+
+
+def unusable(words: str) -> str:
+    """Its schema admits nothing"""
+    return words
+
+
+server.add_tool(unusable)
+server._tool_manager._tools["unusable"].parameters["properties"]["words"] = False  # the SDK makes no such schema
 
 
 if __name__ == "__main__":

@@ -75,7 +75,12 @@ def http_port() -> Iterator[int]:
 async def test_tools_of_a_command_are_ours_with_their_effects() -> None:
     async with watched(by_command(trust="trusted")) as shelf:
         effects = {name: tool.effect for name, tool in shelf.tools.items()}
-        assert effects == {"notes_read_note": "read", "notes_add_note": "write", "notes_grow": "destructive"}
+        assert effects == {
+            "notes_read_note": "read",
+            "notes_add_note": "write",
+            "notes_grow": "destructive",
+            "notes_wait": "read",
+        }
         assert shelf.tools["notes_read_note"].description == "Read a note of that name"
         assert shelf.tools["notes_read_note"].parameters["required"] == ["name"]
         assert {tool.trust for tool in shelf.tools.values()} == {"trusted"}
@@ -111,6 +116,25 @@ async def test_a_secret_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.
 async def test_a_server_over_http_is_called_and_tells_of_new_tools(http_port: int) -> None:
     async with watched(McpServer(url=f"http://127.0.0.1:{http_port}/mcp")) as shelf:
         assert await shelf.call("notes_read_note", name="a") in ("alpha", {"result": "alpha"})
+
+
+async def test_a_tool_no_grammar_can_be_made_of_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched(by_command()) as shelf:
+        await shelf.until(lambda: "the tool unusable is left out: no grammar" in caplog.text)
+        assert "notes_unusable" not in shelf.tools
+
+
+async def test_a_connection_on_which_nothing_comes_for_long_stays(
+    http_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with watched(McpServer(url=f"http://127.0.0.1:{http_port}/mcp", timeout=1)) as shelf:
+        caplog.clear()
+        for _ in range(4):
+            assert await shelf.call("notes_wait", seconds=0.6) in ("waited", {"result": "waited"})
+        with pytest.raises(UncertainError, match="did not answer"):
+            await shelf.call("notes_wait", seconds=5)
+        assert await shelf.call("notes_read_note", name="a") in ("alpha", {"result": "alpha"})
+    assert "trying again" not in caplog.text
 
 
 async def test_a_tool_that_comes_later_waits_for_the_operator() -> None:
