@@ -34,7 +34,7 @@ from server.api.response_wire import (
     ServerToolChoice,
     ServerToolsIn,
 )
-from server.api.run_request import reach_of, read_run_request
+from server.api.run_request import check_known, reach_of, read_run_request
 from server.api.run_routes import found, hand_over_place, refusals
 from server.api.services import Services
 from server.api.stream import AnswerStream
@@ -179,10 +179,12 @@ def _options(source: _Source) -> TrammelOptions:
     if wanted is None:
         raise invalid("No run waits for this approval.", "input")
     given = source.body.trammel or TrammelOptions()
-    names = next(
-        (some for some in (wanted.names, given.tools) if some is not None),
-        reach_of(source.runs.loop.tools),
-    )
+    _check_names(source, wanted)
+    names = wanted.names if wanted.names is not None else given.tools
+    if names is None:
+        names = reach_of(source.runs.loop.tools)
+    elif given.tools is not None:
+        names = [name for name in names if name in given.tools]  # what is said twice holds twice
     ceiling = source.runs.ceiling.calls if source.runs.ceiling else None
     calls = [most for most in (source.body.max_tool_calls, given.max_calls) if most is not None]
     if given.max_calls is None and calls and ceiling is not None:
@@ -196,6 +198,13 @@ def _options(source: _Source) -> TrammelOptions:
         "max_calls": min(calls, default=None),
     }
     return given.model_copy(update=narrower)
+
+
+def _check_names(source: _Source, wanted: ServerToolsIn) -> None:
+    """Raises: ApiError, by the name that the field has here."""
+    place = (source.body.tools or []).index(wanted)
+    for field, names in (("allowed_tools", wanted.names or []), ("require_approval", _to_approve(wanted, []))):
+        check_known(source.runs.loop.tools, names, f"tools[{place}].{field}")
 
 
 def by_name(choice: Any, names: list[str]) -> Any:

@@ -1,7 +1,7 @@
 """A chat request as the start of a run: which of the server's tools it may use, under which caps."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 
 from server.agent.caps import Caps
@@ -84,13 +84,18 @@ def caps_of(options: TrammelOptions, ceiling: Caps | None) -> Caps:
 
 def _chosen(tools: Mapping[str, ToolDefinition], options: TrammelOptions) -> tuple[ToolDefinition, ...]:
     for field in ("tools", "forbid", "approve"):
-        unknown = [name for name in getattr(options, field) or () if name not in tools]
-        if unknown:
-            names = ", ".join(sorted(tools)) or "none; start the server with --tools"
-            raise invalid(f"The server has no tool '{unknown[0]}'. It has: {names}.", f"trammel.{field}")
+        check_known(tools, getattr(options, field) or (), f"trammel.{field}")
     wanted = reach_of(tools) if options.tools is None else options.tools
     searching = [SEARCH_TOOLS] if options.search_tools and SEARCH_TOOLS in tools else []
     return tuple(tools[name] for name in dict.fromkeys([*wanted, *searching]))
+
+
+def check_known(tools: Collection[str], names: Iterable[str], param: str) -> None:
+    """Raises: ApiError, if the server hasn't one of the tools."""
+    unknown = [name for name in names if name not in tools]
+    if unknown:
+        there = ", ".join(sorted(tools)) or "none; start the server with --tools"
+        raise invalid(f"The server has no tool '{unknown[0]}'. It has: {there}.", param)
 
 
 def reach_of(tools: Mapping[str, ToolDefinition]) -> list[str]:

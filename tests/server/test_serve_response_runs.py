@@ -205,3 +205,18 @@ def test_what_makes_no_sense_is_refused(client: openai.OpenAI) -> None:
     assert httpx.post(f"{url}responses", json={"model": MODEL, "input": [unknown]}).status_code == 404
     bad = unknown | {"approval_request_id": "x"}
     assert httpx.post(f"{url}responses", json={"model": MODEL, "input": [bad]}).status_code == 400
+
+
+def test_a_tool_that_is_unknown_is_told_by_the_field_that_names_it(client: openai.OpenAI) -> None:
+    label: Any = {"type": "mcp", "server_label": "trammel"}
+    always = {"require_approval": {"always": {"tool_names": ["nope"]}}}
+    for named, field in (({"allowed_tools": ["nope"]}, "allowed_tools"), (always, "require_approval")):
+        with pytest.raises(openai.BadRequestError, match="no tool 'nope'") as refused:
+            client.responses.create(model=MODEL, input="Hi", tools=[LOOK, label | named])
+        assert refused.value.param == f"tools[1].{field}"
+
+
+def test_tools_that_are_narrowed_down_twice_are_those_of_both(client: openai.OpenAI) -> None:
+    response = ask(client, "get_weather", "delete_note", extra_body={"trammel": {"tools": ["get_weather", "add_note"]}})
+    listed = next(item for item in response.output if item.type == "mcp_list_tools")
+    assert [tool.name for tool in listed.tools] == ["get_weather"]
