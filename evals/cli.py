@@ -38,7 +38,9 @@ def run(
         Path | None, typer.Option(help="Folder of the run; one that exists is resumed. By default in runs/.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of public data; by default $TRAMMEL_DATA.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Cases of each suite, drawn at random.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Cases of each suite, drawn at random, of each kind alike.")
+    ] = None,
     draw_seed: Annotated[int, typer.Option(help="Decides which are drawn.")] = 0,
     grammar: Annotated[
         Literal["on", "off", "both"], typer.Option(help="Ask Trammel with its grammar, without, or both ways.")

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 
 from evals.case import Case
@@ -50,8 +51,11 @@ def find_suites(names: list[str], data: Path | None, warn: Callable[[str], None]
 
 
 def draw(cases: list[Case], limit: int | None, seed: int) -> list[Case]:
-    """At most `limit` of the cases, drawn at random, in their order."""
+    """At most `limit` of the cases, drawn at random, in their order; from each kind by turns, so none is missed."""
     if limit is None or limit >= len(cases):
         return cases
-    chosen = sorted(random.Random(seed).sample(range(len(cases)), limit))
-    return [cases[index] for index in chosen]
+    kinds: dict[str, list[int]] = {}
+    for index in random.Random(seed).sample(range(len(cases)), len(cases)):
+        kinds.setdefault(cases[index].group.split("/")[0], []).append(index)
+    turns = [index for turn in zip_longest(*kinds.values()) for index in turn if index is not None]
+    return [cases[index] for index in sorted(turns[:limit])]
