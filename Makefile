@@ -27,7 +27,7 @@ tests: $(VENV)/.dev
 # Real clients against a real server: Agents SDK, pydantic-ai, instructor, LiteLLM, LangChain; where there is npm,
 # openai-node and Vercel's AI SDK. They leave sockets open.
 clients: $(VENV)/.dev
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[clients]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --constraint tests/clients/constraints.txt --editable '.[clients]'
 	if command -v npm >/dev/null; then scripts/node_clients.sh; fi
 	$(BIN)/pytest tests/clients -W default $(ARGS)
 
