@@ -105,6 +105,7 @@ class CheckingApi:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body would wait for the other end to have acknowledged the head
 
     def answer(self) -> None:
         api: CheckingApi = self.server.api  # type: ignore[attr-defined]

@@ -29,6 +29,7 @@ class AnyServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def handle_any(self) -> None:
         server: AnyServer = self.server.any  # type: ignore[attr-defined]

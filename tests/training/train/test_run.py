@@ -27,6 +27,8 @@ from training.train.recipe import AdapterSettings, TrainingRecipe
 from training.train.run import RecipeMismatchError, prepare
 from training.train.run import run as train
 
+from tests.conftest import free_port
+
 from .conftest import PLACES, calling, talking, write_lines
 
 pytestmark = [
@@ -215,7 +217,9 @@ def test_two_processes_train_one_model(base: Path, lines: Path, cache: Path, tmp
         "from training.train.run import run; recipe = TrainingRecipe.model_validate_json(sys.argv[1]);"
         "print(run(recipe, lambda e: None, cache=Path(sys.argv[2])).gguf)"
     )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(program)]
+    # not --standalone, which looks for itself by the machine's name: there may be no name server
+    place = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *place, str(program)]
     made = subprocess.run(
         [*launch, recipe.model_dump_json(), str(cache)], env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=170, check=False,
