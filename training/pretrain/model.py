@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from training.pretrain import attention
 from training.pretrain.settings import ModelSettings
 
 
@@ -24,6 +25,7 @@ def build_model(settings: ModelSettings, *, end: int, pad: int, seed: int) -> Ll
         bos_token_id=end,
         eos_token_id=end,
         pad_token_id=pad,
+        attn_implementation=attention.register(),
     )
     return LlamaForCausalLM(config)
 

@@ -56,6 +56,7 @@ def _mix(settings: PretrainSettings, seed: int) -> MixSettings:
         talk_share=settings.talk_share,
         synthetic=settings.synthetic,
         generated=settings.generated,
+        others=settings.others,
         cut_share=settings.cut_share,
         epochs=settings.epochs,
     )

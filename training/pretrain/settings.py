@@ -65,6 +65,8 @@ class PretrainSettings(BaseModel):
     """Short made-up conversations about copying, beside the public dialogues."""
     generated: int = Field(0, ge=0)
     """Examples from the template generator with the tools that ship."""
+    others: int = Field(0, ge=0)
+    """Dialogues of STAR and Taskmaster-4, cut to one call."""
     cut_share: float = Field(0.0, ge=0, le=1)
     """Share of the dialogues that are cut to one call and what it needs."""
     distractors: int = Field(2, ge=0)

@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from training.pretrain import attention
 from training.tokenizer import load_tokenizer
 
 
@@ -15,7 +16,9 @@ def continue_model(run: Path, tokenizer: Tokenizer) -> LlamaForCausalLM:
     A token of the same text keeps its embedding; another begins as the mean of what its text was split into before.
     Raises: OSError.
     """
-    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(run / "model", dtype=torch.float32)
+    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(
+        run / "model", dtype=torch.float32, attn_implementation=attention.register()
+    )
     earlier = load_tokenizer(run / "tokenizer.json")
     if earlier.to_str() != tokenizer.to_str():
         _rearrange(model, earlier, tokenizer)

@@ -1,0 +1,1 @@
+"""What pre-training on a CPU gains by our attention."""
