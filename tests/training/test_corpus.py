@@ -1,16 +1,22 @@
 """From corpora to conversations, and how they are varied."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from server.chat.messages import Tool
 from training.conversation import Conversation, conversation_from_json
+from training.convert.star import write_star
+from training.convert.taskmaster import write_taskmaster
 from training.corpus import sgd, vary
 from training.corpus.archives import DataMissingError, data_folder, find_corpus
 from training.corpus.gold import write_gold
 from training.corpus.mix import MixSettings, training_mix
+from training.data.record import Record
 
 from .sample import PARAPHRASE, SERVICE, TURNS
 
@@ -78,6 +84,20 @@ def test_changed_names_still_fit(seed: int) -> None:
     assert set(calls_of(changed)[0][1].values()) == {"Bella Vista", "2"}
 
 
+def test_changed_names_may_have_another_verb_of_the_same_meaning() -> None:
+    names = {calls_of(vary.change_names(CONVERSATION, seed))[0][0].lower().replace("_", "") for seed in range(60)}
+    assert {"booktable", "reservetable", "tablebook"} <= names
+    assert all(("table" in name) and "play" not in name for name in names)
+
+
+def test_other_verbs_never_make_two_tools_one() -> None:
+    tools = tuple(Tool(name, CONVERSATION.tools[0].parameters) for name in ("FindTable", "GetTable", "find_table"))
+    for seed in range(60):
+        changed = vary.change_names(replace(CONVERSATION, tools=tools, messages=()), seed)
+        # what differs by its letter case only may meet in another one
+        assert len({tool.name for tool in changed.tools}) >= 2
+
+
 def test_changed_types_make_integers_and_booleans_of_enums() -> None:
     changed = vary.change_types(CONVERSATION)
     assert calls_of(changed)[0][1]["people"] == 2
@@ -88,6 +108,18 @@ def test_changed_types_make_integers_and_booleans_of_enums() -> None:
 def test_a_conversation_survives_its_json() -> None:
     line = json.loads(json.dumps(CONVERSATION.as_json()))
     assert conversation_from_json(line, CONVERSATION.source) == CONVERSATION
+
+
+def test_other_corpora_come_cut_to_a_call(corpus: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(corpus, data)
+    records = [Record.model_validate(CONVERSATION.as_json())]
+    assert [*write_star(records, data / "star"), *write_taskmaster(records, data / "taskmaster4")] == [None, None]
+    added = [c for c in training_mix(data, MixSettings(others=6)) if c.source.startswith(("star/", "taskmaster4/"))]
+    assert len(added) == 6
+    for conversation in added:
+        assert len(calls_of(conversation)) == 1
+        assert_calls_fit_their_tools(conversation)
 
 
 def test_the_mix_is_the_same_for_the_same_seed(corpus: Path) -> None:

@@ -17,7 +17,7 @@ def test_calls_fit_their_tools_and_are_said_before(seed: int) -> None:
             for call in message.tool_calls:
                 arguments = json.loads(call.arguments)
                 Draft202012Validator(schemas[call.name]).validate(arguments)
-                assert list(arguments) == list(schemas[call.name]["properties"])
+                assert list(arguments) == [name for name in schemas[call.name]["properties"] if name in arguments]
                 for value in arguments.values():
                     assert isinstance(value, bool) or str(value) in said
 

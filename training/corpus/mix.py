@@ -1,16 +1,19 @@
 """The stream of conversations a default model is trained on: dialogues with tools, varied anew, and plain talk."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.chat.messages import Message, Tool
 from training.conversation import Conversation, conversation_from_json
+from training.convert.builder import ConvertError
+from training.convert.star import read_star
+from training.convert.taskmaster import read_taskmaster
 from training.corpus import general, sgd, synthetic, vary
 from training.corpus.archives import find_corpus
 from training.corpus.cut import cut_to_call
-from training.data.record import plain_json
+from training.data.record import Record, plain_json
 from training.generate.generator import GenerateSettings, generate
 from training.tools.examples import EXAMPLE_TOOLS
 
@@ -40,6 +43,8 @@ class MixSettings:
     """Short made-up conversations about copying, besides."""
     generated: int = 0
     """Examples of the template generator (`trammel data generate`) with the tools that ship, besides."""
+    others: int = 0
+    """Dialogues of STAR and Taskmaster-4, drawn from both alike, besides; all are cut to one of their calls."""
     cut_share: float = 0.0
     """Dialogues cut to one of their calls, as a share of them."""
     epochs: int = 1
@@ -59,10 +64,12 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
     wanted = int(len(jobs) * settings.talk_share / (1 - settings.talk_share))
     jobs += [("talk", rng.randrange(len(talk))) for _ in range(wanted)]
     jobs += [("synthetic", 0)] * settings.synthetic + [("generated", 0)] * settings.generated
+    jobs += [("other", 0)] * settings.others
     rng.shuffle(jobs)
     all_tools = [_tools_by_domain(services) for services in variants]
     made_up = synthetic.conversations(settings.synthetic, settings.seed)
     generated = _generated(settings)
+    others = [list(_star(data)), list(_taskmaster(data))] if settings.others else []
     for kind, index in jobs:
         seed = rng.getrandbits(48)
         if kind == "sgd":
@@ -71,6 +78,8 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
             yield next(made_up)
         elif kind == "generated":
             yield _with_system_text(next(generated), random.Random(seed))
+        elif kind == "other":
+            yield _vary_other(rng.choice(rng.choice(others)), seed)
         else:
             yield _vary_talk(talk[index], all_tools, settings, seed)
 
@@ -108,6 +117,12 @@ def _vary_dialogue(
     if rng.random() < 0.7:
         conversation = vary.change_names(conversation, seed)
     return _with_system_text(conversation, rng)
+
+
+def _vary_other(conversation: Conversation, seed: int) -> Conversation:
+    rng = random.Random(seed)
+    conversation = vary.change_values(cut_to_call(conversation, seed), {}, seed)
+    return _with_system_text(vary.change_names(conversation, seed), rng)
 
 
 def _vary_talk(
@@ -157,6 +172,23 @@ def _talk(data: Path | None) -> Iterator[Conversation]:
     folder = find_corpus("chat", data)
     yield from general.read_persona_chats(folder)
     yield from general.read_trivia(folder)
+
+
+def _star(data: Path | None) -> Iterator[Conversation]:
+    return _converted(read_star(find_corpus("star", data)))
+
+
+def _taskmaster(data: Path | None) -> Iterator[Conversation]:
+    return _converted(read_taskmaster(find_corpus("taskmaster4", data)))
+
+
+def _converted(records: Iterable[Record | ConvertError]) -> Iterator[Conversation]:
+    """Those with a call; what can't be converted is left out, as `trammel data convert` does."""
+    for record in records:
+        if not isinstance(record, ConvertError):
+            conversation = record.conversation()
+            if any(message.tool_calls for message in conversation.messages):
+                yield conversation
 
 
 def _value_pool(dialogues: list[sgd.Dialogue]) -> dict[str, list[str]]:

@@ -1,14 +1,15 @@
 """Short made-up conversations whose point is copying: the user's words into the call, the result's into the answer.
 
 Public dialogues are long and mostly talk; a small model sees few copied tokens in them and learns to guess instead.
-Here tools, parameters and values are drawn at random, so that nothing but reading the schema and the words helps.
+Here tools, parameters and values are drawn at random, so that nothing but reading the schema and the words helps. Most
+tokens of a conversation are its schemas, so several requests follow each other under one set of tools.
 """
 
 import random
 import string
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from server.chat.messages import Message, Tool, ToolCall
 from training.conversation import Conversation, compact_json
@@ -37,21 +38,40 @@ _COLOURS = (
     "red", "green", "blue", "small", "large", "fast", "slow", "cheap", "expensive", "celsius", "fahrenheit",
     "economy", "business", "vegan", "new", "old",
 )  # fmt: skip
-_OTHERS = (0, 0, 1, 1, 2, 2, 3, 4)
+_OTHERS = (0, 1, 1, 2, 2, 3, 4)
+_REQUESTS = (1, 2, 3, 4)
+_OPTIONAL_SHARE = 0.25
+"""Of the parameters; half of them go unmentioned."""
 _ECHOES = ("Repeat: {}", "Say {}", "Write this again: {}", "Please copy {}", "Echo {}")
 _ECHO_SHARE = 0.15
 _ADVERBS = ("", "", "please ", "quickly ", "now ")
 
 
+class _Mention(NamedTuple):
+    """A value of a parameter, and a phrase that contains its words."""
+
+    value: Any
+    said: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A parameter with a value, and how a person mentions it."""
+    """A parameter, and how values for it are drawn."""
 
     name: str
     schema: dict[str, Any]
-    value: Any
-    said: str
-    """A phrase that contains the value's words."""
+    draw: Callable[[random.Random], _Mention]
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A tool, and what it does in plain words."""
+
+    verb: str
+    noun: str
+    slots: tuple[_Slot, ...]
+    tool: Tool
 
 
 def conversations(count: int, seed: int) -> Iterator[Conversation]:
@@ -64,148 +84,200 @@ def _conversation(rng: random.Random, source: str) -> Conversation:
     if rng.random() < _ECHO_SHARE:
         return _echo(rng, source)
     verb, noun = rng.choice(_VERBS), rng.choice(_NOUNS)
-    slots = _slots(rng)
-    tool = _tool(verb, noun, slots, rng)
-    others = [_other_tool(verb, noun, rng) for _ in range(rng.choice(_OTHERS))]
-    tools = list({t.name: t for t in [*others, tool]}.values())
-    rng.shuffle(tools)
-    held_back = slots[-1] if len(slots) > 1 and rng.random() < 0.2 else None
-    said = [slot for slot in slots if slot is not held_back]
-    messages = [Message("user", _request(verb, noun, said, rng))]
+    tasks = [_task(verb, noun, rng), *(_other_task(verb, noun, rng) for _ in range(rng.choice(_OTHERS)))]
+    tasks = list({task.tool.name: task for task in tasks}.values())
+    rng.shuffle(tasks)
+    messages: list[Message] = []
+    for number in range(rng.choice(_REQUESTS)):
+        messages += _exchange(rng.choice(tasks), f"c{number + 1}", rng)
+    return Conversation(tuple(messages), tuple(task.tool for task in tasks), source)
+
+
+def _exchange(task: _Task, call_id: str, rng: random.Random) -> list[Message]:
+    """A request, perhaps a question back, the call, its result and the answer."""
+    slots = [slot for slot in task.slots if slot.is_required or rng.random() < 0.5]
+    mentions = {slot.name: slot.draw(rng) for slot in slots}
+    required = [slot.name for slot in slots if slot.is_required]
+    held_back = required[-1] if len(required) > 1 and rng.random() < 0.2 else None
+    messages = [Message("user", _request(task, [m.said for name, m in mentions.items() if name != held_back], rng))]
     if held_back is not None:
         messages += [
-            Message("assistant", f"What {_words(held_back.name)} would you like?"),
-            Message("user", rng.choice(("{}", "{}.", "{} please", "Make it {}.")).format(held_back.said)),
+            Message("assistant", f"What {_words(held_back)} would you like?"),
+            Message("user", rng.choice(("{}", "{}.", "{} please", "Make it {}.")).format(mentions[held_back].said)),
         ]
-    messages += _call_and_answer(tool, slots, rng)
-    return Conversation(tuple(messages), tuple(tools), source)
+    arguments = {name: mention.value for name, mention in mentions.items()}
+    return messages + _call_and_answer(task.tool, arguments, call_id, rng)
 
 
 def _echo(rng: random.Random, source: str) -> Conversation:
     """The same words back, a few times: the plainest copying."""
     messages: list[Message] = []
     for _ in range(rng.randint(1, 4)):
-        words = " ".join(_value(rng)[1] for _ in range(rng.randint(1, 4)))
+        words = " ".join(_value(rng) for _ in range(rng.randint(1, 4)))
         messages += [Message("user", rng.choice(_ECHOES).format(words)), Message("assistant", words)]
     return Conversation(tuple(messages), (), source)
 
 
-def _other_tool(verb: str, noun: str, rng: random.Random) -> Tool:
+def _other_task(verb: str, noun: str, rng: random.Random) -> _Task:
     """Half of them do another thing with the same noun, or the same with another."""
     kind = rng.random()
-    return _tool(
+    return _task(
         verb if kind < 0.25 else rng.choice(_VERBS),
         noun if 0.25 <= kind < 0.5 else rng.choice(_NOUNS),
-        _slots(rng),
         rng,
     )
 
 
-def _call_and_answer(tool: Tool, slots: Sequence[_Slot], rng: random.Random) -> list[Message]:
-    values = {slot.name: slot.value for slot in slots}
-    call = ToolCall(tool.name, compact_json({k: values[k] for k in tool.parameters["properties"] if k in values}), "c1")
-    result = {name: _value(rng)[1] for name in rng.sample(["name", "price", "time", "sky", "id", "state"], 2)}
+def _task(verb: str, noun: str, rng: random.Random) -> _Task:
+    slots = _slots(rng)
+    name = rng.choice((f"{verb}_{noun}", f"{verb}{noun.capitalize()}", f"{verb.capitalize()}{noun.capitalize()}"))
+    properties = {slot.name: slot.schema for slot in slots}
+    required = [slot.name for slot in slots if slot.is_required]
+    parameters = {"type": "object", "properties": properties, "required": required}
+    return _Task(verb, noun, slots, Tool(name, parameters, f"{verb.capitalize()} a {noun}"))
+
+
+def _call_and_answer(tool: Tool, arguments: dict[str, Any], call_id: str, rng: random.Random) -> list[Message]:
+    call = ToolCall(tool.name, compact_json(arguments), call_id)
+    result = {name: _value(rng) for name in rng.sample(["name", "price", "time", "sky", "id", "state"], 2)}
     first = next(iter(result))
     answer = rng.choice(("The {} is {}.", "Done. The {} is {}.", "I found it: the {} is {}.")).format(
         first, result[first]
     )
     return [
         Message("assistant", None, (call,)),
-        Message("tool", compact_json(result), tool_call_id="c1"),
+        Message("tool", compact_json(result), tool_call_id=call_id),
         Message("assistant", answer),
     ]
 
 
-def _request(verb: str, noun: str, slots: Sequence[_Slot], rng: random.Random) -> str:
-    mentions = [slot.said for slot in slots]
-    rng.shuffle(mentions)
+def _request(task: _Task, mentions: Sequence[str], rng: random.Random) -> str:
+    verb, noun = task.verb, task.noun
     opening = rng.choice(
         (f"{verb} a {noun}", f"I want to {verb} a {noun}", f"Can you {verb} the {noun}", f"Please {verb} {noun}",
-         f"What is the {noun}", f"I need a {noun}")
+         f"I need to {verb} a {noun}", f"Now {verb} the {noun}")
     )  # fmt: skip
-    text = f"{rng.choice(_ADVERBS)}{opening} {rng.choice((' ', ' ', ', ')).join(mentions)}".strip()
+    shuffled = rng.sample(mentions, len(mentions))
+    text = f"{rng.choice(_ADVERBS)}{opening} {rng.choice((' ', ' ', ', ')).join(shuffled)}".strip()
     return text[0].upper() + text[1:] + rng.choice(("", ".", "?", " please."))
 
 
-def _tool(verb: str, noun: str, slots: Sequence[_Slot], rng: random.Random) -> Tool:
-    name = rng.choice((f"{verb}_{noun}", f"{verb}{noun.capitalize()}", f"{verb.capitalize()}{noun.capitalize()}"))
-    properties = {slot.name: slot.schema for slot in slots}
-    parameters = {"type": "object", "properties": properties, "required": list(properties)}
-    return Tool(name, parameters, f"{verb.capitalize()} a {noun}")
-
-
-def _slots(rng: random.Random) -> list[_Slot]:
+def _slots(rng: random.Random) -> tuple[_Slot, ...]:
+    """One to five parameters, the optional ones last."""
     makers: list[Callable[[random.Random], _Slot]] = [_place, _title, _date, _time, _count, _option, _code, _flag]
-    slots = [make(rng) for make in rng.sample(makers, rng.randint(1, 4))]
-    return list({slot.name: slot for slot in slots}.values())
+    slots = {slot.name: slot for make in rng.sample(makers, rng.randint(1, 5)) for slot in [make(rng)]}
+    first, *others = slots.values()
+    marked = [replace(slot, is_required=rng.random() >= _OPTIONAL_SHARE) for slot in others]
+    return tuple(sorted([first, *marked], key=lambda slot: not slot.is_required))
 
 
 def _place(rng: random.Random) -> _Slot:
-    value = rng.choice(_PLACES) if rng.random() < 0.5 else _invented(rng)
     name = rng.choice(("city", "location", "place", "destination", "where_to", "area"))
-    return _Slot(
-        name, _string(f"Name of the {_words(name)}"), value, f"{rng.choice(('in', 'to', 'at', 'for'))} {value}"
-    )
+
+    def draw(rng: random.Random) -> _Mention:
+        value = rng.choice(_PLACES) if rng.random() < 0.5 else _invented(rng)
+        return _Mention(value, f"{rng.choice(('in', 'to', 'at', 'for'))} {value}")
+
+    return _Slot(name, _string(f"Name of the {_words(name)}"), draw)
 
 
 def _title(rng: random.Random) -> _Slot:
-    value = " ".join(_invented(rng) for _ in range(rng.randint(1, 3)))
     name = rng.choice(("name", "title", "person", "recipient", "artist", "restaurant_name", "subject"))
-    return _Slot(
-        name, _string(f"The {_words(name)}"), value, f"{rng.choice(('with', 'called', 'for', 'named'))} {value}"
-    )
+
+    def draw(rng: random.Random) -> _Mention:
+        value = _invented_title(rng)
+        return _Mention(value, f"{rng.choice(('with', 'called', 'for', 'named'))} {value}")
+
+    return _Slot(name, _string(f"The {_words(name)}"), draw)
 
 
 def _date(rng: random.Random) -> _Slot:
-    day = rng.randint(1, 28)
-    value = rng.choice(
-        (rng.choice(_DAYS), f"{rng.choice(_MONTHS)} {day}", f"the {day}th", f"2026-{rng.randint(1, 12):02}-{day:02}")
-    )
     name = rng.choice(("date", "day", "start_date", "check_in_date", "when"))
-    return _Slot(name, _string(f"The {_words(name)}"), value, f"on {value}")
+
+    def draw(rng: random.Random) -> _Mention:
+        day = rng.randint(1, 28)
+        value = rng.choice(
+            (
+                rng.choice(_DAYS),
+                f"{rng.choice(_MONTHS)} {day}",
+                f"the {day}th",
+                f"2026-{rng.randint(1, 12):02}-{day:02}",
+            )
+        )
+        return _Mention(value, f"on {value}")
+
+    return _Slot(name, _string(f"The {_words(name)}"), draw)
 
 
 def _time(rng: random.Random) -> _Slot:
-    value = rng.choice(
-        (f"{rng.randint(1, 12)} {rng.choice(('am', 'pm'))}", f"{rng.randint(0, 23)}:{rng.randint(10, 59)}")
-    )
     name = rng.choice(("time", "start_time", "pickup_time", "hour"))
-    return _Slot(name, _string(f"The {_words(name)}"), value, f"at {value}")
+
+    def draw(rng: random.Random) -> _Mention:
+        value = _clock(rng)
+        return _Mention(value, f"at {value}")
+
+    return _Slot(name, _string(f"The {_words(name)}"), draw)
 
 
 def _count(rng: random.Random) -> _Slot:
-    value = rng.randint(1, 99)
     name = rng.choice(("people", "count", "tickets", "amount", "nights", "seats", "days"))
     is_number = rng.random() < 0.7
-    schema = {"type": "integer", "description": f"Number of {name}"} if is_number else _string(f"Number of {name}")
-    return _Slot(name, schema, value if is_number else str(value), f"for {value} {name}")
+
+    def draw(rng: random.Random) -> _Mention:
+        value = rng.randint(1, 99)
+        return _Mention(value if is_number else str(value), f"for {value} {name}")
+
+    text = f"Number of {name}"
+    return _Slot(name, {"type": "integer", "description": text} if is_number else _string(text), draw)
 
 
 def _option(rng: random.Random) -> _Slot:
     options = rng.sample(_COLOURS, rng.randint(2, 4))
-    value = rng.choice(options)
     name = rng.choice(("unit", "kind", "size", "class", "type", "option"))
-    return _Slot(
-        name, {**_string(f"Which {name}"), "enum": options}, value, rng.choice((f"in {value}", f"{value} {name}"))
-    )
+
+    def draw(rng: random.Random) -> _Mention:
+        value = rng.choice(options)
+        return _Mention(value, rng.choice((f"in {value}", f"{value} {name}")))
+
+    return _Slot(name, {**_string(f"Which {name}"), "enum": options}, draw)
 
 
 def _code(rng: random.Random) -> _Slot:
-    value = "".join(rng.choices(string.ascii_uppercase + string.digits, k=rng.randint(4, 7)))
     name = rng.choice(("id", "code", "order_id", "user_id", "reference"))
-    return _Slot(name, _string(f"The {_words(name)}"), value, f"{_words(name)} {value}")
+
+    def draw(rng: random.Random) -> _Mention:
+        value = _invented_code(rng)
+        return _Mention(value, f"{_words(name)} {value}")
+
+    return _Slot(name, _string(f"The {_words(name)}"), draw)
 
 
 def _flag(rng: random.Random) -> _Slot:
     name = rng.choice(("breakfast", "parking", "insurance", "subtitles", "wifi"))
-    value = rng.random() < 0.5
-    schema = {"type": "boolean", "description": f"Whether with {name}"}
-    return _Slot(name, schema, value, f"{'with' if value else 'without'} {name}")
+
+    def draw(rng: random.Random) -> _Mention:
+        value = rng.random() < 0.5
+        return _Mention(value, f"{'with' if value else 'without'} {name}")
+
+    return _Slot(name, {"type": "boolean", "description": f"Whether with {name}"}, draw)
 
 
-def _value(rng: random.Random) -> tuple[str, str]:
-    slot = rng.choice((_place, _title, _time, _code))(rng)
-    return slot.name, str(slot.value)
+def _value(rng: random.Random) -> str:
+    return rng.choice((_invented_title, _clock, _invented_code))(rng)
+
+
+def _clock(rng: random.Random) -> str:
+    return rng.choice(
+        (f"{rng.randint(1, 12)} {rng.choice(('am', 'pm'))}", f"{rng.randint(0, 23)}:{rng.randint(10, 59)}")
+    )
+
+
+def _invented_code(rng: random.Random) -> str:
+    return "".join(rng.choices(string.ascii_uppercase + string.digits, k=rng.randint(4, 7)))
+
+
+def _invented_title(rng: random.Random) -> str:
+    return " ".join(_invented(rng) for _ in range(rng.randint(1, 3)))
 
 
 def _invented(rng: random.Random) -> str:

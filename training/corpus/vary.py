@@ -20,6 +20,14 @@ ValuePool = Mapping[str, Sequence[str]]
 
 _SYLLABLES = "ba be bo ca co da de el fa fi ga go ha he in ja ka ki la lo ma mi na no or pa po qui ra ri sa so ta to u va vi wa xe yo za".split()  # noqa: E501, SIM905
 
+_VERBS_ALIKE = (
+    ("find", "search", "lookup", "get", "list", "show", "query", "check"),
+    ("reserve", "book", "order", "buy", "purchase", "request"),
+    ("play", "start", "run"),
+    ("add", "create", "schedule", "make"),
+    ("transfer", "send", "share"),
+)
+
 
 def paraphrase(dialogue: Dialogue, plain: Mapping[str, Json], variant: Mapping[str, Json]) -> Dialogue:
     """The dialogue with slot and intent names of an SGD-X variant, whose services stand in the same order."""
@@ -42,7 +50,9 @@ def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Con
     for message in conversation.messages:
         for call in message.tool_calls:
             for slot, value in json.loads(call.arguments).items():
-                if value in replacements or value in fixed or len(value) < 3 or rng.random() < 0.25:
+                if not isinstance(value, str) or value in replacements or value in fixed:
+                    continue
+                if len(value) < 3 or rng.random() < 0.25:
                     continue
                 if _is_said(value, conversation.messages):
                     replacements[value] = _other_value(value, pool.get(slot, ()), rng)
@@ -60,21 +70,25 @@ def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Con
 
 
 def change_names(conversation: Conversation, seed: int) -> Conversation:
-    """Write all tool names, and all parameter names, in another letter case."""
+    """Write all tool names, half the time with other verbs, and all parameter names in another letter case."""
     rng = random.Random(seed)
     tool_case = rng.choice((_as_is, _snake, _camel, _dotted))
     parameter_case = rng.choice((_as_is, _snake, _camel))
+    verbs = _other_verbs(conversation.tools, rng) if rng.random() < 0.5 else {}
+
+    def rename(name: str) -> str:
+        return tool_case(verbs.get(name, name))
 
     def rename_call(call: ToolCall) -> ToolCall:
         arguments = {parameter_case(key): value for key, value in json.loads(call.arguments).items()}
-        return ToolCall(tool_case(call.name), compact_json(arguments), call.id)
+        return ToolCall(rename(call.name), compact_json(arguments), call.id)
 
     messages = tuple(
         Message(m.role, m.content, tuple(rename_call(c) for c in m.tool_calls), m.tool_call_id)
         for m in conversation.messages
     )
     tools = tuple(
-        Tool(tool_case(tool.name), _rename_properties(tool.parameters, parameter_case), tool.description)
+        Tool(rename(tool.name), _rename_properties(tool.parameters, parameter_case), tool.description)
         for tool in conversation.tools
     )
     return Conversation(messages, tools, conversation.source)
@@ -136,7 +150,11 @@ def _other_value(value: str, pool: Sequence[str], rng: random.Random) -> str:
 
 def _map_text(message: Message, swap: Any) -> Message:
     calls = tuple(
-        ToolCall(c.name, compact_json({k: swap(v) for k, v in json.loads(c.arguments).items()}), c.id)
+        ToolCall(
+            c.name,
+            compact_json({k: swap(v) if isinstance(v, str) else v for k, v in json.loads(c.arguments).items()}),
+            c.id,
+        )
         for c in message.tool_calls
     )
     content = swap(message.content) if message.content else message.content
@@ -146,6 +164,19 @@ def _map_text(message: Message, swap: Any) -> Message:
 def _rename_properties(parameters: Mapping[str, Any], rename: Any) -> Json:
     properties = {rename(name): schema for name, schema in parameters["properties"].items()}
     return dict(parameters, properties=properties, required=[rename(name) for name in parameters["required"]])
+
+
+def _other_verbs(tools: Sequence[Tool], rng: random.Random) -> dict[str, str]:
+    """Tool names with a verb of the same meaning, as long as they stay apart from each other."""
+    names: dict[str, str] = {}
+    for tool in tools:
+        verb, *rest = _snake(tool.name).split("_")
+        alike = next((group for group in _VERBS_ALIKE if verb in group), (verb,))
+        words = [rng.choice(alike), *rest]
+        # in the form it had: a name in snake case begins with a small letter
+        other = "_".join(words) if tool.name[0].islower() else "".join(word.capitalize() for word in words)
+        names[tool.name] = tool.name if other in names.values() else other
+    return names if len(set(names.values())) == len(tools) else {}
 
 
 def _retype_tool(tool: Tool, kinds: dict[tuple[str, str], str]) -> Tool:

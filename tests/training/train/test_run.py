@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from server.engine.gguf_header import read_header
+from tests.conftest import free_port
 from training.base.gguf_checkpoint import checkpoint_of
 from training.cli import app
 from training.data.validation import InvalidDataError
@@ -26,8 +27,6 @@ from training.train.model import RecipeError
 from training.train.recipe import AdapterSettings, TrainingRecipe
 from training.train.run import RecipeMismatchError, prepare
 from training.train.run import run as train
-
-from tests.conftest import free_port
 
 from .conftest import PLACES, calling, talking, write_lines
 
