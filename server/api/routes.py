@@ -20,6 +20,7 @@ from server.api.job_metrics import job_metrics_text
 from server.api.metrics import CONTENT_TYPE, metrics_text
 from server.api.run_chat import answer_with_tools
 from server.api.run_metrics import run_metrics_text
+from server.api.run_request import refuse_run_fields
 from server.api.run_routes import runs_of
 from server.api.services import Services, services_of
 from server.api.wire import ChatCompletionRequest
@@ -41,6 +42,7 @@ async def create_chat_completion(
     """Continue a conversation: with text, or with calls of the given tools."""
     if body.trammel is not None and (body.trammel.run_tools or body.trammel.run is not None):
         return await answer_with_tools(body, request, runs_of(request), catalog)
+    refuse_run_fields(body.trammel)
     if body.timeout is None and x_request_timeout is not None:
         body = body.model_copy(update={"timeout": x_request_timeout})
     async with catalog.lend(body.model, Services) as services:
@@ -75,9 +77,9 @@ async def retrieve_model(name: str, catalog: TheCatalog) -> dict[str, Any]:
 
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
-async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
+async def health(catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
     """200 while requests are let in and can be answered, 503 from the moment that an engine dies or the end begins."""
-    return _state(services, _status(catalog, admission))
+    return _state(catalog, _status(catalog, admission))
 
 
 @router.head("/readyz", include_in_schema=False)
@@ -85,7 +87,7 @@ async def health(services: TheServices, catalog: TheCatalog, admission: TheAdmis
 async def readiness(services: TheServices, catalog: TheCatalog, admission: TheAdmission) -> JSONResponse:
     """Like /healthz, and 503 too while the first model's queue is full: a balancer may send the next one elsewhere."""
     status = _status(catalog, admission)
-    return _state(services, "queue full" if status == "ok" and services.engine.is_full else status)
+    return _state(catalog, "queue full" if status == "ok" and services.engine.is_full else status)
 
 
 @router.get("/metrics", include_in_schema=False)
@@ -104,10 +106,11 @@ def _status(catalog: Catalog, admission: Admission) -> str:
     return "engine stopped" if catalog.has_failed else "draining" if admission.is_closed else "ok"
 
 
-def _state(services: Services, status: str) -> JSONResponse:
-    stats = services.engine.stats
-    state = {"status": status, "running": stats.running, "waiting": stats.waiting}
-    return JSONResponse(state, 200 if status == "ok" else 503)
+def _state(catalog: Catalog, status: str) -> JSONResponse:
+    """With the sequences of all models in memory."""
+    stats = [services.engine.stats for services in catalog.loaded if isinstance(services, Services)]
+    counts = {"running": sum(one.running for one in stats), "waiting": sum(one.waiting for one in stats)}
+    return JSONResponse({"status": status, **counts}, 200 if status == "ok" else 503)
 
 
 def widened_header(widened: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A chat request as the start of a run: which of the server's tools it may use, under which caps."""
 
 import asyncio
+import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 
@@ -21,6 +22,18 @@ from server.chat.messages import Tool
 from server.chat.request import ChatRequest
 from server.tools.definition import ToolDefinition
 from server.tools.retrieval import SEARCH_TOOLS
+
+_ABOUT_RUNS = frozenset(TrammelOptions.model_fields) - {"constrain", "fit", "run_tools", "run"}
+_NAMES_SHOWN = 10
+"""In an error: the server may have thousands of tools."""
+
+
+def refuse_run_fields(options: TrammelOptions | None) -> None:
+    """Of a request that starts no run. Raises: ApiError, if it sets bounds that would count for nothing."""
+    given = sorted(options.model_fields_set & _ABOUT_RUNS) if options else []
+    if given:
+        param = f"trammel.{given[0]}"
+        raise invalid(f"'{param}' is about runs: set 'trammel.run_tools' to true as well, or leave it out.", param)
 
 
 async def read_run_request(body: ChatCompletionRequest, runs: Runs, catalog: Catalog, owner: str) -> Started:
@@ -94,8 +107,18 @@ def check_known(tools: Collection[str], names: Iterable[str], param: str) -> Non
     """Raises: ApiError, if the server hasn't one of the tools."""
     unknown = [name for name in names if name not in tools]
     if unknown:
-        there = ", ".join(sorted(tools)) or "none; start the server with --tools"
-        raise invalid(f"The server has no tool '{unknown[0]}'. It has: {there}.", param)
+        raise invalid(f"The server has no tool '{unknown[0]}'. {_what_there_is(tools, unknown[0])}", param)
+
+
+def _what_there_is(tools: Collection[str], wanted: str) -> str:
+    """All names where they are few, and otherwise those most like the one that was wanted."""
+    if not tools:
+        return "It has none; start the server with --tools."
+    if len(tools) <= _NAMES_SHOWN:
+        return f"It has: {', '.join(sorted(tools))}."
+    like = difflib.get_close_matches(wanted, tools, n=3)
+    meant = f"Did you mean {' or '.join(like)}? " if like else ""
+    return f"{meant}GET /v1/tools lists all {len(tools)}."
 
 
 def reach_of(tools: Mapping[str, ToolDefinition]) -> list[str]:

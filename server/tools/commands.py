@@ -34,14 +34,15 @@ def command_tool(
 ) -> ToolDefinition:
     """A program of this machine as a tool.
 
-    `command`: its words; `{argument}` in a word stands for that argument. `stdin`: the argument that it reads as its
+    `command`: its words; `{argument}` in a word stands for that argument, and the word goes where the argument is left
+    out (so write an option and its value as one word: `--unit={unit}`). `stdin`: the argument that it reads as its
     input; by default it reads all arguments as JSON. `readable`: what it may read beside the system's programs.
     `sandbox` and `image`: see `find_sandbox`. `options`: further fields of `ToolDefinition`.
 
     Raises: ValueError, if a word or `stdin` names an argument that `parameters` doesn't have.
     """
     known = set(parameters.get("properties", {}))
-    named = {field for word in command for _, field, _, _ in string.Formatter().parse(word) if field is not None}
+    named = {field for word in command for field in _fields(word)}
     if unknown := sorted((named | ({stdin} if stdin else set())) - known):
         raise ValueError(f"{name}: the command names {', '.join(unknown)}, which is no argument of it")
     paths = tuple(Path(path).resolve() for path in readable)
@@ -50,7 +51,7 @@ def command_tool(
 
     async def execute(arguments: Json, context: CallContext) -> Any:
         job = Job(
-            command=tuple(_word(word, arguments) for word in command),
+            command=_words(command, arguments),
             stdin=_input(arguments, stdin),
             bounds=limits,
             readable=paths,
@@ -104,11 +105,18 @@ class _Host:
             return output
 
 
+def _words(command: Sequence[str], arguments: Json) -> tuple[str, ...]:
+    """The command without the words that stand for an argument which was left out. Raises: ToolError."""
+    return tuple(_word(word, arguments) for word in command if _fields(word) <= arguments.keys())
+
+
+def _fields(word: str) -> set[str]:
+    return {field for _, field, _, _ in string.Formatter().parse(word) if field is not None}
+
+
 def _word(word: str, arguments: Json) -> str:
     """Raises: ToolError, if the argument would be read as an option or can't be a word."""
-    parts = list(string.Formatter().parse(word))
-    values = {field: _text(arguments.get(field, "")) for _, field, _, _ in parts if field}
-    made = word.format(**values)
+    made = word.format(**{field: _text(arguments[field]) for field in _fields(word)})
     if "\0" in made:
         raise ToolError("an argument of a command can't hold a NUL character")
     if made.startswith("-") and not word.startswith("-"):

@@ -32,6 +32,12 @@ def test_an_argument_is_one_word_whatever_it_holds() -> None:
     assert call(tool, text="$(id); rm -rf / 'x' \"y\"\n", count=3) == "$(id); rm -rf / 'x' \"y\"\n|n=3|"
 
 
+def test_a_word_goes_with_the_argument_that_was_left_out() -> None:
+    tool = command_tool("say", ["printf", "%s|", "{text}", "n={count}", "end"], WORDS)
+    assert call(tool, text="a") == "a|end|"
+    assert call(tool, text="", count=0) == "|n=0|end|"
+
+
 @pytest.mark.parametrize("text", ["-rf", "--output=/x", "a\0b"])
 def test_an_argument_can_not_become_an_option(text: str) -> None:
     with pytest.raises(ToolError):
