@@ -32,7 +32,7 @@ from server.tools.listing import (
 from server.tools.openapi.document import DocumentError
 from server.tools.registry import Registry
 from server.tools.retrieval import ToolFinder
-from server.tools.source import SourceError, read_settings
+from server.tools.source import NoSuchSourceError, SourceError, read_settings
 
 Json = dict[str, Any]
 
@@ -80,8 +80,14 @@ class CallIn(Wire):
 def refusals(param: str | None = None) -> Iterator[None]:
     try:
         yield
+    except NoSuchSourceError as error:
+        raise ApiError(404, _sentence(error), param="name", code="tool_not_found") from error
     except (SourceError, DocumentError) as error:
-        raise invalid(f"{str(error)[:1].upper()}{str(error)[1:]}.", param, "invalid_tool_source") from error
+        raise invalid(_sentence(error), param, "invalid_tool_source") from error
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."
 
 
 @router.get("")

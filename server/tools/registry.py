@@ -24,6 +24,7 @@ from server.tools.openapi.drift import Changes, compare
 from server.tools.openapi.operation import Operation
 from server.tools.openapi.reading import Omission
 from server.tools.source import (
+    NoSuchSourceError,
     Overrides,
     Refreshed,
     SourceError,
@@ -303,13 +304,13 @@ class Registry(Mapping[str, ToolDefinition]):
     def _entry(self, name: str) -> _Entry:
         if name not in self._entries:
             names = ", ".join(sorted(self._entries)) or "none"
-            raise SourceError(f"there is no source {name}; there are: {names}")
+            raise NoSuchSourceError(f"there is no source {name}; there are: {names}")
         return self._entries[name]
 
     def _entry_of(self, tool: str) -> _Entry:
         found = next((entry for entry in self._entries.values() if tool in entry.rows), None)
         if found is None:
-            raise SourceError(f"no source has a tool {tool}")
+            raise NoSuchSourceError(f"no source has a tool {tool}")
         return found
 
     def _take_in(self, row: SourceRow) -> None:

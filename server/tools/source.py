@@ -22,6 +22,10 @@ class SourceError(Exception):
     """A source or a tool can't be as it is asked for. Says why."""
 
 
+class NoSuchSourceError(SourceError):
+    """There is no source, or none with a tool, of that name."""
+
+
 @checked(frozen=True, slots=True, config=_NO_MORE)
 class SourceSettings:
     """Of one source. What changes the document may bring by itself is bounded by them."""

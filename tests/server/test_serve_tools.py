@@ -147,6 +147,18 @@ def test_many_tools_are_offered_by_the_users_words(api: CheckingApi, store: Path
             assert answer["usage"]["prompt_tokens"] < 2000
 
 
+def test_what_is_not_there_is_404_and_says_so(url: str) -> None:
+    for path in ("/sources/nope/refresh", "/nope", "/nope/decide", "/nope/call"):
+        answer = post(url, path, {"version": "1", "approve": True} if path.endswith("decide") else {})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "tool_not_found"), path
+        assert "nope" in answer.json()["error"]["message"]
+    gone = httpx.delete(f"{url}/v1/tools/sources/nope", headers=HEADERS)
+    assert (gone.status_code, gone.json()["error"]["message"]) == (
+        404,
+        "There is no source nope; there are: weather.",
+    )
+
+
 def test_tools_are_listed_for_all_and_changed_with_the_admin_key_only(url: str) -> None:
     listed = {one["name"]: one for one in httpx.get(f"{url}/v1/tools").json()["data"]}
     assert listed["get_weather_of"]["source"] == "weather"
