@@ -63,17 +63,17 @@ def main() -> None:
         for line in events.iter_lines():
             if line.startswith("event: "):
                 print(f"  {line}")
-            if line == "event: judged":
-                break
-    run = httpx.get(f"{URL}/runs/{run['id']}").json()
-    for approval in run["approvals"]:
-        print(f"  asked for {approval['tool']}({approval['arguments']}), because {approval['reasons']}")
-        url = f"{URL}/runs/{run['id']}/approvals/{approval['id']}"
-        httpx.post(url, json={"approve": True, "hash": approval["hash"]}).raise_for_status()
-    with httpx.stream("GET", f"{URL}/runs/{run['id']}/events", timeout=60) as events:
-        for _ in events.iter_lines():
-            pass  # to its end
+            if line == "event: judged":  # the model may ask for more than one deletion, each to be approved
+                approve(run["id"])
     show(httpx.get(f"{URL}/runs/{run['id']}").json())
+
+
+def approve(run: str) -> None:
+    """Whatever waits: a person would look at it first."""
+    for approval in httpx.get(f"{URL}/runs/{run}").json()["approvals"]:
+        print(f"  asked for {approval['tool']}({approval['arguments']}), because {approval['reasons']}")
+        url = f"{URL}/runs/{run}/approvals/{approval['id']}"
+        httpx.post(url, json={"approve": True, "hash": approval["hash"]}).raise_for_status()
 
 
 if __name__ == "__main__":

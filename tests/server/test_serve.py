@@ -99,8 +99,10 @@ def test_a_streamed_call_adds_up_to_the_whole_one(client: openai.OpenAI) -> None
 
 
 def test_streamed_text_adds_up_to_the_whole_text(client: openai.OpenAI) -> None:
-    whole = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=60)
-    stream = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=60, stream=True)
+    # what the model is sure of: another request beside it may turn a near tie
+    messages: Any = [{"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}]
+    whole = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=60)
+    stream = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=60, stream=True)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert text == whole.choices[0].message.content
 

@@ -17,5 +17,5 @@ def test_the_memory_is_said_before_loading_and_quantized_kv_is_served(
     body = {"model": "trammel-tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5}
     assert httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).status_code == 200
     log = server.stop()
-    assert "4,096 cells x 1,088 bytes, q8_0" in log
+    assert "8,192 cells x 1,088 bytes, q8_0" in log
     assert log.index("cells x") < log.index("Started server process")

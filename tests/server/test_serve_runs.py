@@ -271,7 +271,7 @@ def test_what_runs_did_is_counted(url: str) -> None:
     page = httpx.get(f"{url}/metrics").text
     assert 'trammel_tool_calls_total{outcome="ok",tool="get_weather",version="' in page
     assert 'trammel_runs_total{cap="' in page
-    assert "trammel_approvals_waiting 0.0" in page
+    assert "\ntrammel_approvals_waiting " in page
 
 
 def test_a_run_that_is_not_there_is_404(url: str) -> None:

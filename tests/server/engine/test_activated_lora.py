@@ -23,7 +23,7 @@ from tests.server.engine.test_prefix_store import SYSTEM, one_life
 
 GREEDY = Sampling(temperature=0, logit_bias={1: -100})
 """Never ends by itself: token 1 is <|end|>."""
-TALK = "<|user|>What is the weather in Paris?<|end|><|assistant|>It rains.<|end|><|user|>And tomorrow in Rome?<|end|>"
+TALK = "<|user|>What is the weather?<|end|><|assistant|>It rains.<|end|><|user|>Repeat: Lima 5:40 Kewo Oslo<|end|>"
 COUNT = 12
 
 
@@ -144,7 +144,7 @@ async def test_many_at_once_in_small_chunks_and_little_room_say_what_each_says_a
     async with exact_engine(model) as engine:
         await load_all(engine, files)
         alone = [(await say(engine, name, count=40))[0] for name in names]
-    async with exact_engine(model, prefill_chunk=8, kv_cells=224, context_length=224, draft_tokens=3) as engine:
+    async with exact_engine(model, prefill_chunk=8, kv_cells=236, context_length=236, draft_tokens=3) as engine:
         await load_all(engine, files)
         together = await asyncio.gather(*(say(engine, name, count=40, speculates=True) for name in names for _ in "ab"))
         assert engine.stats.parked > 0
@@ -153,10 +153,12 @@ async def test_many_at_once_in_small_chunks_and_little_room_say_what_each_says_a
 
 async def test_its_openings_on_disk_are_the_base_models(model: Model, files: dict[str, Path], tmp_path: Path) -> None:
     stored = tmp_path / "store"
-    cold = await one_life(model, None, ("Who are you?", None), ("Who are you?", "lora"), adapter=files["late"])
-    await one_life(model, stored, ("Where is the church?", "lora"), adapter=files["late"])
+    cold = await one_life(
+        model, None, ("Say Babu Kewo 12:40", None), ("Say Babu Kewo 12:40", "lora"), adapter=files["late"]
+    )
+    await one_life(model, stored, ("Repeat: Lima 5:40 Kewo Oslo", "lora"), adapter=files["late"])
     for name, alone in ((None, cold[0][0]), ("lora", cold[1][0])):
-        text, cached = (await one_life(model, stored, ("Who are you?", name), adapter=files["late"]))[0]
+        text, cached = (await one_life(model, stored, ("Say Babu Kewo 12:40", name), adapter=files["late"]))[0]
         assert text == alone
         assert cached == len(model.vocabulary.tokenize(SYSTEM + "<|end|>"))
 

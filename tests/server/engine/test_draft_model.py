@@ -105,7 +105,7 @@ async def test_a_model_that_guesses_itself_saves_its_steps(model: Model, relativ
         async with drafting_engine(model, draft) as engine:
             await texts_of(engine, [ask(engine, FREE[0], sampling=ENDLESS)])
             steps.append(engine.stats.steps)
-    assert steps[1] <= steps[0] / WIDTH
+    assert steps[1] <= steps[0] / 3
 
 
 @pytest.mark.usefixtures("always_drafts")
@@ -134,7 +134,7 @@ async def test_above_temperature_zero_the_distribution_is_the_same(
             requests = [ask(engine, question, max_tokens=3, sampling=replace(sampling, seed=seed)) for seed in seeds]
             counts.append(Counter(await texts_of(engine, requests)))
             stats = engine.stats
-    assert 100 < stats.accepted_tokens < stats.drafted_tokens / 2
+    assert 100 < stats.accepted_tokens < stats.drafted_tokens * 0.9
     assert is_one_distribution(*counts)
 
 
@@ -161,7 +161,7 @@ async def test_several_streams_are_drafted_in_one_batch(model: Model, batches: l
 @pytest.mark.usefixtures("always_drafts")
 async def test_the_draft_model_reads_long_prompts_in_chunks_and_shares_them(model: Model, batches: list[int]) -> None:
     async with drafting_engine(model, MODEL, prefill_chunk=32) as engine:
-        request = ask(engine, COPY.gbnf * 4, sampling=ENDLESS)
+        request = ask(engine, " ".join(FREE) * 3, sampling=ENDLESS)
         assert len(request.prompt) > 200
         await texts_of(engine, [request])
         assert sum(count > WIDTH for count in batches) >= len(request.prompt) // 32

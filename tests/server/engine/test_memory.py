@@ -72,7 +72,7 @@ def test_sizes_come_from_the_setting_or_the_model(
 @pytest.mark.parametrize("settings", [ModelSettings(mmap=False), ModelSettings(split_mode="none", gpu_layers=-1)])
 def test_a_model_is_loaded_as_the_settings_say(settings: ModelSettings) -> None:
     loaded = Model(MODEL, settings)
-    assert loaded.train_context == 2048
+    assert loaded.train_context == 4096
     loaded.close()
 
 

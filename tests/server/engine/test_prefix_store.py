@@ -133,11 +133,11 @@ async def one_life(
 
 
 async def test_the_next_engine_finds_the_opening_warm_and_says_the_same(model: Model, tmp_path: Path) -> None:
-    cold = await one_life(model, None, ("Where is the church?", None))
+    cold = await one_life(model, None, ("Repeat: Lima 5:40 Kewo Oslo", None))
     assert cold[0][1] == 0
-    await one_life(model, tmp_path, ("Who are you?", None))  # used once: stored at the end
+    await one_life(model, tmp_path, ("Say Babu Kewo 12:40", None))  # used once: stored at the end
     (path,) = tmp_path.glob("*/*.kv")
-    warm = await one_life(model, tmp_path, ("Where is the church?", None))
+    warm = await one_life(model, tmp_path, ("Repeat: Lima 5:40 Kewo Oslo", None))
     opening = len(model.vocabulary.tokenize(SYSTEM + "<|end|>"))
     assert warm == [(cold[0][0], opening)]
     assert list(tmp_path.glob("*/*")) == [path]  # and is not stored again
@@ -160,29 +160,29 @@ async def test_a_hot_opening_is_stored_while_the_engine_runs(model: Model, tmp_p
 async def test_other_settings_use_and_keep_openings_of_their_own(
     model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, Any]
 ) -> None:
-    await one_life(model, tmp_path, ("Who are you?", None))
-    assert (await one_life(model, tmp_path, ("Who are you?", None), **settings))[0][1] == 0
+    await one_life(model, tmp_path, ("Say Babu Kewo 12:40", None))
+    assert (await one_life(model, tmp_path, ("Say Babu Kewo 12:40", None), **settings))[0][1] == 0
     assert any("are not used: they were made with" in message for message in caplog.messages)
-    assert (await one_life(model, tmp_path, ("Who are you?", None), **settings))[0][1] > 0
+    assert (await one_life(model, tmp_path, ("Say Babu Kewo 12:40", None), **settings))[0][1] > 0
     assert len(list(tmp_path.glob("*/*.kv"))) == 2
 
 
 async def test_an_adapters_opening_is_its_own(model: Model, tmp_path: Path) -> None:
     lora = write_lora(tmp_path / "lora.gguf", MODEL, seed=1)
     folder = tmp_path / "store"
-    await one_life(model, folder, ("Who are you?", "lora"), adapter=lora)
-    lives = await one_life(model, folder, ("Who are you?", None), ("Who are you?", "lora"), adapter=lora)
+    await one_life(model, folder, ("Say Babu Kewo 12:40", "lora"), adapter=lora)
+    lives = await one_life(model, folder, ("Say Babu Kewo 12:40", None), ("Say Babu Kewo 12:40", "lora"), adapter=lora)
     assert lives[0][1] == 0
     assert lives[1][1] > 0
     write_lora(lora, MODEL, seed=2)
-    assert (await one_life(model, folder, ("Who are you?", "lora"), adapter=lora))[0][1] == 0
+    assert (await one_life(model, folder, ("Say Babu Kewo 12:40", "lora"), adapter=lora))[0][1] == 0
 
 
 async def test_where_there_is_no_room_for_a_stored_opening_it_is_computed(
     model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "trammel.prefixes")
-    await one_life(model, tmp_path, ("Who are you?", None), context_length=512, kv_cells=512)
+    await one_life(model, tmp_path, ("Say Babu Kewo 12:40", None), context_length=512, kv_cells=512)
     engine = Engine(
         model, EngineSettings(threads=1, sequences=2, prefix_store=tmp_path, context_length=512, kv_cells=512)
     )
@@ -192,9 +192,9 @@ async def test_where_there_is_no_room_for_a_stored_opening_it_is_computed(
         long = GenerationRequest(engine.tokenize("<|user|>Hello" * 130), Sampling(logit_bias=ends), max_tokens=240)
         running = await engine.submit(long)
         await anext(running)
-        text, finished = await read(await engine.submit(ask(engine, "Who are you?")))
+        text, finished = await read(await engine.submit(ask(engine, "Say Babu Kewo 12:40")))
         assert finished.reason in ("stop", "length")
         await read(running)
     finally:
         await engine.close()
-    assert await one_life(model, None, ("Who are you?", None)) == [(text, 0)]
+    assert await one_life(model, None, ("Say Babu Kewo 12:40", None)) == [(text, 0)]

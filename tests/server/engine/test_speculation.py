@@ -15,10 +15,14 @@ from server.engine.types import Constraint, GenerationRequest, Sampling
 
 from .conftest import read, running_engine
 
-COPIED = "The quick brown fox jumps over the lazy dog near the quiet river bank while seven old sailors sing."
-COPY = Constraint(f'root ::= "<" ("{COPIED}" | [A-Z] [a-z]{{90}} "." ) ">"')
-LAZY = Constraint('root ::= "the" [ a-z]{5,20} "."', trigger="the")
-FREE = ("Hello, how are you?", "Repeat after me: one two three four one two three four one two", COPIED)
+COPY = Constraint("root ::= [A-Za-z0-9: ]{1,60}")
+LAZY = Constraint('root ::= "Oslo" (" Lima" | " Kewo") [.!]', trigger="Oslo")
+FREE = (
+    "Repeat: Lima 5:40 Kewo Oslo",
+    "Write this again: 12 pm Zuhezi FQ598 Hinvu 9:40 K7TX",
+    "Say Babu Kewo 12:40 ZXT45 Oslo Lima",
+)
+"""What the model that ships is sure of: a batch of another width rounds otherwise, which may turn a near tie."""
 
 
 @pytest.fixture(autouse=True)
