@@ -65,4 +65,15 @@ for suite in $suites; do
     fi
 done
 
-"$bin/python" -m evals eval "${named[@]}" "${endpoints[@]}" --grammar both --limit "$limit" --output runs/eval "$@"
+# Answers are kept by what was asked of whom, and "base" may be another file today.
+output=runs/eval
+for word in "$@"; do
+    [ "${before:-}" != --output ] || output=$word
+    before=$word
+done
+files=$(sha256sum "$model" ${ADAPTER:+"$ADAPTER"} | cut -d ' ' -f 1)
+[ "$(cat "$output/files.sha256" 2>/dev/null || true)" = "$files" ] || set -- --fresh "$@"
+mkdir -p "$output"
+echo "$files" >"$output/files.sha256"
+
+"$bin/python" -m evals eval "${named[@]}" "${endpoints[@]}" --grammar both --limit "$limit" --output "$output" "$@"
