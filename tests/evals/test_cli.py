@@ -1,9 +1,11 @@
 """`trammel eval` as a user meets it, against a real server with the model that ships."""
 
+import itertools
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -65,7 +67,11 @@ def test_a_run_its_resumption_and_a_comparison(server_url: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path, end: signal.Signals) -> None:
+    answered, is_over = itertools.count(1), threading.Event()
+
     def talk(body: Any) -> dict[str, Any]:
+        if next(answered) > 3:
+            is_over.wait(20)  # so that the end comes in the middle
         return {"content": f"{len(body['messages'])}?"}
 
     with answering(talk) as url:
@@ -77,6 +83,7 @@ def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path
             time.sleep(0.01)
         process.send_signal(end)
         _, told = process.communicate(timeout=20)
+        is_over.set()
         if end == signal.SIGINT:
             assert process.returncode == 2
             assert told == "trammel: broken off; the same command goes on from here\n"

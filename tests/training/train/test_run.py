@@ -224,7 +224,7 @@ def test_two_processes_train_one_model(base: Path, lines: Path, cache: Path, tmp
         capture_output=True, text=True, timeout=170, check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr[-2000:]
-    assert made.stdout.splitlines().count(str(recipe.output / "adapter" / "mine.gguf")) == 2
+    assert made.stdout.count(str(recipe.output / "adapter" / "mine.gguf")) == 2  # their lines may run together
     records = RunLog(recipe.output).read()
     assert [record["step"] for record in records if "loss" in record] == list(range(1, len(losses(recipe.output)) + 1))
 
