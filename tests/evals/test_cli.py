@@ -71,7 +71,7 @@ def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path
 
     def talk(body: Any) -> dict[str, Any]:
         if next(answered) > 3:
-            is_over.wait(20)  # so that the end comes in the middle
+            is_over.wait(2)  # so that the end comes in the middle
         return {"content": f"{len(body['messages'])}?"}
 
     with answering(talk) as url:
@@ -82,7 +82,7 @@ def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path
         while not answers.exists() or answers.read_text().count("\n") < 2:
             time.sleep(0.01)
         process.send_signal(end)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=100)
         is_over.set()
         if end == signal.SIGINT:
             assert process.returncode == 2
