@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from server.chat.messages import Tool
+from server.chat.messages import Message, Tool
 from training.conversation import Conversation, conversation_from_json
 from training.convert.star import write_star
 from training.convert.taskmaster import write_taskmaster
@@ -90,12 +90,44 @@ def test_changed_names_may_have_another_verb_of_the_same_meaning() -> None:
     assert all(("table" in name) and "play" not in name for name in names)
 
 
-def test_other_verbs_never_make_two_tools_one() -> None:
+def test_other_names_never_make_two_tools_one() -> None:
     tools = tuple(Tool(name, CONVERSATION.tools[0].parameters) for name in ("FindTable", "GetTable", "find_table"))
     for seed in range(60):
         changed = vary.change_names(replace(CONVERSATION, tools=tools, messages=()), seed)
-        # what differs by its letter case only may meet in another one
-        assert len({tool.name for tool in changed.tools}) >= 2
+        assert len({tool.name for tool in changed.tools}) == 3
+
+
+def test_changed_things_change_in_names_schemas_and_words() -> None:
+    seen = set()
+    for seed in range(20):
+        changed = vary.change_things(CONVERSATION, seed)
+        ((name, arguments),) = calls_of(changed)
+        assert arguments == {"place": "Bella Vista", "people": "2"}
+        assert_calls_fit_their_tools(changed)
+        seen.add(thing := name.removeprefix("Book"))
+        said = json.dumps(changed.as_json())
+        if thing != "Table":
+            assert "table" not in said.lower()
+            assert said.replace(thing, "Table").replace(thing.lower(), "table") == json.dumps(CONVERSATION.as_json())
+    assert len(seen) > 10
+
+
+def test_a_thing_is_not_looked_for_inside_of_words_or_schemas() -> None:
+    tool = Tool("find_bus_type", {"type": "object", "properties": {"busy": {"type": "string"}}, "required": []}, "Bus")
+    messages = (Message("user", "Are buses busy? A Bus, an AirBus, a syllabus."), Message("assistant", "Yes"))
+    changed = vary.change_things(Conversation(messages, (tool,)), 3)
+    (other,) = changed.tools
+    thing = other.description or ""
+    assert thing not in ("", "Bus")
+    assert (other.name, other.parameters) == (f"find_{thing.lower()}_type", tool.parameters)
+    assert changed.messages[0].content == f"Are {thing.lower()}s busy? A {thing}, an Air{thing}, a syllabus."
+
+
+def test_values_may_become_any_phrase() -> None:
+    values = {
+        calls_of(vary.change_values(CONVERSATION, {}, seed, ["The Great War"]))[0][1]["place"] for seed in range(40)
+    }
+    assert {"The Great War", "the great war", "Bella Vista"} < values
 
 
 def test_changed_types_make_integers_and_booleans_of_enums() -> None:

@@ -120,6 +120,17 @@ def test_a_run_with_other_settings_is_not_resumed(run: Path, corpus: Path) -> No
         pretrain(tiny_settings(run, learning_rate=1e-4), corpus, say=lambda _: None)
 
 
+def test_a_setting_that_is_younger_than_the_checkpoint_had_its_default(run: Path, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(run, output)
+    state = torch.load(output / "checkpoint.pt", weights_only=True)
+    del state["settings"]["other_things"]
+    torch.save(state, output / "checkpoint.pt")
+    pretrain(tiny_settings(output), corpus, say=lambda _: None)
+    with pytest.raises(CheckpointMismatchError, match="other_things"):
+        pretrain(tiny_settings(output, other_things=0.5), corpus, say=lambda _: None)
+
+
 def test_a_run_goes_on_from_another_under_a_tokenizer_of_its_own(run: Path, corpus: Path, tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path / "next", start_from=run, own_tokenizer=True, seed=5, synthetic=60, steps=2)
     pretrain(settings, corpus, say=lambda _: None)

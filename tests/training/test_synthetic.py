@@ -5,6 +5,8 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+from server.chat.messages import ToolCall
+from training.conversation import Conversation
 from training.corpus.synthetic import conversations
 
 
@@ -19,7 +21,41 @@ def test_calls_fit_their_tools_and_are_said_before(seed: int) -> None:
                 Draft202012Validator(schemas[call.name]).validate(arguments)
                 assert list(arguments) == [name for name in schemas[call.name]["properties"] if name in arguments]
                 for value in arguments.values():
-                    assert isinstance(value, bool) or str(value) in said
+                    assert str(value) in ("True", "False") or str(value) in said
+
+
+def test_truth_values_are_said_either_way() -> None:
+    given = {
+        (value, any(word in said for word in ("without", "no ", "n't", "not")))
+        for conversation in conversations(400, 0)
+        for said, call in zip(*_requests_and_calls(conversation), strict=True)
+        for name, value in json.loads(call.arguments).items()
+        if "wifi" in name
+    }
+    assert {(True, False), (False, True), ("True", False), ("False", True)} <= given
+
+
+def test_optional_parameters_are_left_out_and_requests_follow_each_other() -> None:
+    left_out = several = 0
+    for conversation in (c for c in conversations(200, 0) if c.tools):
+        properties = {tool.name: list(tool.parameters["properties"]) for tool in conversation.tools}
+        calls = _requests_and_calls(conversation)[1]
+        several += len(calls) > 1
+        left_out += any(list(json.loads(call.arguments)) != properties[call.name] for call in calls)
+    assert left_out > 20
+    assert several > 50
+
+
+def _requests_and_calls(conversation: Conversation) -> tuple[list[str], list[ToolCall]]:
+    """What was said since the call before, and the call."""
+    said, calls = [""], []
+    for message in conversation.messages:
+        if message.role == "user":
+            said[-1] += " " + (message.content or "").lower()
+        for call in message.tool_calls:
+            calls.append(call)
+            said.append("")
+    return said[: len(calls)], calls
 
 
 def test_an_echo_repeats_the_words() -> None:

@@ -5,12 +5,14 @@ OpenTriviaQA (https://github.com/uberspot/OpenTriviaQA, CC BY-SA 4.0).
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from server.chat.messages import Message
 from training.conversation import Conversation
 
+_PHRASE = re.compile(r"[A-Za-z][A-Za-z'&.,: -]{1,38}[A-Za-z]")
 _PERSONA_FILES = "persona/data/Synthetic-Persona-Chat_*.csv"
 
 
@@ -35,6 +37,12 @@ def read_trivia(folder: Path) -> Iterator[Conversation]:
                 messages = (Message("user", question), Message("assistant", line[2:].strip()))
                 yield Conversation(messages, source=f"trivia/{path.name}")
                 question = ""
+
+
+def phrases(folder: Path) -> list[str]:
+    """Names, titles and words of all kinds: answers to quiz questions, as long as what somebody may wish for."""
+    answers = {conversation.messages[1].content or "" for conversation in read_trivia(folder)}
+    return sorted(answer for answer in answers if _PHRASE.fullmatch(answer))
 
 
 def _speakers(text: str) -> tuple[Message, ...]:

@@ -1,7 +1,7 @@
 """The stream of conversations a default model is trained on: dialogues with tools, varied anew, and plain talk."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class MixSettings:
     """Dialogues of STAR and Taskmaster-4, drawn from both alike, besides; all are cut to one of their calls."""
     cut_share: float = 0.0
     """Dialogues cut to one of their calls, as a share of them."""
+    other_things: float = 0.0
+    """Dialogues whose tools are made to be about other things, as a share of them."""
     epochs: int = 1
     """Times every SGD dialogue comes by, each time varied differently."""
 
@@ -59,6 +61,7 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
     variants += [sgd.read_services(folder / "sgd_x" / "data" / name / "train") for name in _VARIANTS]
     dialogues = list(sgd.read_dialogues(folder / "train"))
     pool = _value_pool(dialogues)
+    phrases = general.phrases(find_corpus("chat", data))
     talk = list(_talk(data))
     jobs: list[tuple[str, int]] = [("sgd", i) for i in range(len(dialogues))] * settings.epochs
     wanted = int(len(jobs) * settings.talk_share / (1 - settings.talk_share))
@@ -73,13 +76,13 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
     for kind, index in jobs:
         seed = rng.getrandbits(48)
         if kind == "sgd":
-            yield _vary_dialogue(dialogues[index], variants, all_tools, pool, settings, seed)
+            yield _vary_dialogue(dialogues[index], variants, all_tools, pool, phrases, settings, seed)
         elif kind == "synthetic":
-            yield next(made_up)
+            yield _vary_made_up(next(made_up), phrases, seed)
         elif kind == "generated":
             yield _with_system_text(next(generated), random.Random(seed))
         elif kind == "other":
-            yield _vary_other(rng.choice(rng.choice(others)), seed)
+            yield _vary_other(rng.choice(rng.choice(others)), phrases, seed)
         else:
             yield _vary_talk(talk[index], all_tools, settings, seed)
 
@@ -98,6 +101,7 @@ def _vary_dialogue(
     variants: list[dict[str, sgd.Json]],
     all_tools: list[_ToolsByDomain],
     pool: vary.ValuePool,
+    phrases: Sequence[str],
     settings: MixSettings,
     seed: int,
 ) -> Conversation:
@@ -111,7 +115,9 @@ def _vary_dialogue(
     conversation = sgd.convert(dialogue, variants[number], tuple(distractors), seed)
     if rng.random() < settings.cut_share:
         conversation = cut_to_call(conversation, seed)
-    conversation = vary.change_values(conversation, pool, seed)
+    conversation = vary.change_values(conversation, pool, seed, phrases)
+    if rng.random() < settings.other_things:
+        conversation = vary.change_things(conversation, seed)
     if rng.random() < 0.5:
         conversation = vary.change_types(conversation)
     if rng.random() < 0.7:
@@ -119,9 +125,14 @@ def _vary_dialogue(
     return _with_system_text(conversation, rng)
 
 
-def _vary_other(conversation: Conversation, seed: int) -> Conversation:
+def _vary_made_up(conversation: Conversation, phrases: Sequence[str], seed: int) -> Conversation:
+    """Half of them with words that exist: made-up ones alone teach to spell made-up ones."""
+    return vary.change_values(conversation, {}, seed, phrases) if random.Random(seed).random() < 0.5 else conversation
+
+
+def _vary_other(conversation: Conversation, phrases: Sequence[str], seed: int) -> Conversation:
     rng = random.Random(seed)
-    conversation = vary.change_values(cut_to_call(conversation, seed), {}, seed)
+    conversation = vary.change_values(cut_to_call(conversation, seed), {}, seed, phrases)
     return _with_system_text(vary.change_names(conversation, seed), rng)
 
 

@@ -253,13 +253,20 @@ def _code(rng: random.Random) -> _Slot:
 
 
 def _flag(rng: random.Random) -> _Slot:
-    name = rng.choice(("breakfast", "parking", "insurance", "subtitles", "wifi"))
+    thing = rng.choice(("breakfast", "parking", "insurance", "subtitles", "wifi", "delivery", "pets"))
+    name = rng.choice(("{}", "with_{}", "has_{}", "add_{}", "needs_{}")).format(thing)
+    is_text = rng.random() < 0.4
 
     def draw(rng: random.Random) -> _Mention:
         value = rng.random() < 0.5
-        return _Mention(value, f"{'with' if value else 'without'} {name}")
+        yes = (f"with {thing}", f"and I want {thing}", f"{thing} too", f"yes, {thing}")
+        no = (f"without {thing}", f"and I don't want {thing}", f"no {thing}", f"{thing} is not needed")
+        return _Mention(str(value) if is_text else value, rng.choice(yes if value else no))
 
-    return _Slot(name, {"type": "boolean", "description": f"Whether with {name}"}, draw)
+    described = {"description": f"Whether with {thing}"}
+    if is_text:
+        return _Slot(name, {"type": "string", **described, "enum": rng.sample(("True", "False"), 2)}, draw)
+    return _Slot(name, {"type": "boolean", **described}, draw)
 
 
 def _value(rng: random.Random) -> str:

@@ -1,8 +1,8 @@
 """Varies conversations so that a model reads the schema and the words instead of remembering them.
 
-Three changes, each consistent over the whole conversation: other names and descriptions for tools and parameters
-(SGD-X's human paraphrases, or other letter cases), other values for what the user says and the call repeats, and other
-JSON types for values that are numbers or truth values.
+Four changes, each consistent over the whole conversation: other names and descriptions for tools and parameters
+(SGD-X's human paraphrases, or other letter cases and verbs), other things for the tools to be about, other values for
+what the user says and the call repeats, and other JSON types for values that are numbers or truth values.
 """
 
 import json
@@ -19,6 +19,21 @@ ValuePool = Mapping[str, Sequence[str]]
 """Slot name to values seen for it."""
 
 _SYLLABLES = "ba be bo ca co da de el fa fi ga go ha he in ja ka ki la lo ma mi na no or pa po qui ra ri sa so ta to u va vi wa xe yo za".split()  # noqa: E501, SIM905
+
+_THINGS = (
+    "ferry", "tram", "boat", "cabin", "tent", "lamp", "garden", "piano", "museum", "lecture", "harbour", "parcel",
+    "ladder", "scooter", "castle", "mirror", "bakery", "puzzle", "orchard", "statue", "violin", "market", "blanket",
+    "engine", "island", "kennel", "library", "magnet", "needle", "office", "pillow", "quarry", "rocket", "saddle",
+    "tunnel", "umbrella", "valley", "window", "yacht", "zeppelin", "anchor", "basket", "candle", "drum", "elevator",
+    "fountain", "guitar",
+)  # fmt: skip
+_NOT_THINGS = (
+    "available", "for", "times", "time", "date", "dates", "oneway", "roundtrip", "type", "object", "string",
+    "boolean", "integer", "number", "description", "required", "enum", "properties",
+)  # fmt: skip
+"""Words of tools' names that are no things, and those a schema is made of."""
+_LOWER_CASE_SHARE = 0.15
+"""Of the values: people write names as they please."""
 
 _VERBS_ALIKE = (
     ("find", "search", "lookup", "get", "list", "show", "query", "check"),
@@ -42,8 +57,51 @@ def paraphrase(dialogue: Dialogue, plain: Mapping[str, Json], variant: Mapping[s
     return Dialogue(dialogue.id, tuple(services[name] for name in dialogue.services), turns)
 
 
-def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Conversation:
-    """Replace free-text values that the conversation and a call have in common by others, everywhere alike."""
+def change_things(conversation: Conversation, seed: int) -> Conversation:
+    """Let the tools be about other things: a bus becomes a ferry, or a `zorka` that nobody has heard of, in names,
+    schemas and words alike, so that which tool is meant is read and not remembered."""
+    rng = random.Random(seed)
+    used = _all_text(conversation).lower()
+    others = [word for word in _THINGS if word not in used]
+    rng.shuffle(others)
+    things: dict[str, str] = {}
+    for word in sorted({word for tool in conversation.tools for word in _things_in(tool.name)}):
+        other = others.pop() if others and rng.random() < 0.5 else _invented_word(rng).lower()
+        if rng.random() < 0.8 and other not in used and other not in things.values():
+            things[word] = other
+    if not things:
+        return conversation
+    words = "|".join(sorted(things, key=len, reverse=True))
+    capitals = "|".join(word.capitalize() for word in sorted(things, key=len, reverse=True))
+    # `bus` and `buses` in words and in snake_case, `Bus` within CamelCase too
+    pattern = re.compile(rf"(?:(?<![A-Za-z])({words})|({capitals}))((?:e?s)?)(?![a-z])")
+
+    def swap(text: str) -> str:
+        def other(match: re.Match[str]) -> str:
+            small, large, plural = match.groups()
+            return (things[small] if small else things[large.lower()].capitalize()) + ("s" if plural else "")
+
+        return pattern.sub(other, text)
+
+    tools = tuple(
+        Tool(swap(tool.name), json.loads(swap(json.dumps(tool.parameters))), swap(tool.description))
+        for tool in conversation.tools
+    )
+    messages = tuple(
+        Message(
+            m.role,
+            swap(m.content) if m.content else m.content,
+            tuple(ToolCall(swap(c.name), swap(c.arguments), c.id) for c in m.tool_calls),
+            m.tool_call_id,
+        )
+        for m in conversation.messages
+    )
+    return Conversation(messages, tools, conversation.source)
+
+
+def change_values(conversation: Conversation, pool: ValuePool, seed: int, phrases: Sequence[str] = ()) -> Conversation:
+    """Replace free-text values that the conversation and a call have in common by others, everywhere alike: `pool` has
+    some for the slot, `phrases` some for any."""
     rng = random.Random(seed)
     fixed = {value for tool in conversation.tools for value in _enum_values(tool)}
     replacements: dict[str, str] = {}
@@ -55,7 +113,7 @@ def change_values(conversation: Conversation, pool: ValuePool, seed: int) -> Con
                 if len(value) < 3 or rng.random() < 0.25:
                     continue
                 if _is_said(value, conversation.messages):
-                    replacements[value] = _other_value(value, pool.get(slot, ()), rng)
+                    replacements[value] = _other_value(value, pool.get(slot, ()), phrases, rng)
     if not replacements:
         return conversation
     alternatives = sorted(replacements, key=len, reverse=True)
@@ -75,9 +133,12 @@ def change_names(conversation: Conversation, seed: int) -> Conversation:
     tool_case = rng.choice((_as_is, _snake, _camel, _dotted))
     parameter_case = rng.choice((_as_is, _snake, _camel))
     verbs = _other_verbs(conversation.tools, rng) if rng.random() < 0.5 else {}
+    names = {tool.name: tool_case(verbs.get(tool.name, tool.name)) for tool in conversation.tools}
+    if len(set(names.values())) < len(names):  # get_table and book_table, or getTable and get_table
+        names = {name: name for name in names}
 
     def rename(name: str) -> str:
-        return tool_case(verbs.get(name, name))
+        return names[name]
 
     def rename_call(call: ToolCall) -> ToolCall:
         arguments = {parameter_case(key): value for key, value in json.loads(call.arguments).items()}
@@ -138,14 +199,28 @@ def _is_said(value: str, messages: Sequence[Message]) -> bool:
     return any(value in (message.content or "") for message in messages if message.role in ("user", "assistant"))
 
 
-def _other_value(value: str, pool: Sequence[str], rng: random.Random) -> str:
-    """Another value of the slot, the same shape with other digits, or a made-up name."""
+def _other_value(value: str, pool: Sequence[str], phrases: Sequence[str], rng: random.Random) -> str:
+    """The same shape with other digits, another value of the slot, any phrase, or a made-up name."""
     if any(character.isdigit() for character in value):
         return re.sub(r"\d", lambda match: str(rng.randint(1, 9)) if match.group() != "0" else "0", value)
-    if pool and rng.random() < 0.5:
-        return rng.choice(pool)
-    words = rng.randint(1, 3)
-    return " ".join("".join(rng.choices(_SYLLABLES, k=rng.randint(2, 3))).capitalize() for _ in range(words))
+    sources = [source for source in (pool, phrases) if source]
+    source = rng.choice([*sources, ()]) if sources else ()
+    other = rng.choice(source) if source else " ".join(_invented_word(rng) for _ in range(rng.randint(1, 3)))
+    return other.lower() if rng.random() < _LOWER_CASE_SHARE else other
+
+
+def _invented_word(rng: random.Random) -> str:
+    return "".join(rng.choices(_SYLLABLES, k=rng.randint(2, 3))).capitalize()
+
+
+def _all_text(conversation: Conversation) -> str:
+    return json.dumps(conversation.as_json(), ensure_ascii=False)
+
+
+def _things_in(name: str) -> list[str]:
+    """The words after a tool's verb, in the singular; those that end otherwise than it with more than an s stay."""
+    words = [re.sub(r"(?<=[^su])s$", "", word) for word in _snake(name).split("_")[1:] if not word.endswith("ies")]
+    return [word for word in words if len(word) > 2 and word.isascii() and word.isalpha() and word not in _NOT_THINGS]
 
 
 def _map_text(message: Message, swap: Any) -> Message:
@@ -167,16 +242,15 @@ def _rename_properties(parameters: Mapping[str, Any], rename: Any) -> Json:
 
 
 def _other_verbs(tools: Sequence[Tool], rng: random.Random) -> dict[str, str]:
-    """Tool names with a verb of the same meaning, as long as they stay apart from each other."""
+    """Tool names with a verb of the same meaning."""
     names: dict[str, str] = {}
     for tool in tools:
         verb, *rest = _snake(tool.name).split("_")
         alike = next((group for group in _VERBS_ALIKE if verb in group), (verb,))
         words = [rng.choice(alike), *rest]
         # in the form it had: a name in snake case begins with a small letter
-        other = "_".join(words) if tool.name[0].islower() else "".join(word.capitalize() for word in words)
-        names[tool.name] = tool.name if other in names.values() else other
-    return names if len(set(names.values())) == len(tools) else {}
+        names[tool.name] = "_".join(words) if tool.name[0].islower() else "".join(word.capitalize() for word in words)
+    return names
 
 
 def _retype_tool(tool: Tool, kinds: dict[tuple[str, str], str]) -> Tool:

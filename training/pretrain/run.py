@@ -58,6 +58,7 @@ def _mix(settings: PretrainSettings, seed: int) -> MixSettings:
         generated=settings.generated,
         others=settings.others,
         cut_share=settings.cut_share,
+        other_things=settings.other_things,
         epochs=settings.epochs,
     )
 

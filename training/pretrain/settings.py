@@ -69,6 +69,8 @@ class PretrainSettings(BaseModel):
     """Dialogues of STAR and Taskmaster-4, cut to one call."""
     cut_share: float = Field(0.0, ge=0, le=1)
     """Share of the dialogues that are cut to one call and what it needs."""
+    other_things: float = Field(0.0, ge=0, le=1)
+    """Share of the dialogues whose tools are made to be about other things."""
     distractors: int = Field(2, ge=0)
     """At most so many tools that a dialogue doesn't need."""
     talk_share: float = Field(0.2, ge=0, lt=1)

@@ -114,8 +114,10 @@ class Trainer:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
+        # a setting that is younger than the checkpoint had its default
+        theirs = PretrainSettings(output=self.settings.output).model_dump(mode="json") | state["settings"]
         ours = self.settings.model_dump(mode="json")
-        different = {key for key in ours if ours[key] != state["settings"].get(key)} - _SETTINGS_THAT_MAY_CHANGE
+        different = {key for key in ours if ours[key] != theirs[key]} - _SETTINGS_THAT_MAY_CHANGE
         if different:
             raise CheckpointMismatchError(
                 f"{path} belongs to a run with other settings ({', '.join(sorted(different))}). "
