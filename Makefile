@@ -65,8 +65,8 @@ eval: $(VENV)/.dev
 # The promise, counted: more than 2,000 calls that are required, at temperature 1.
 eval-promise: SUITES = scenarios
 eval-promise: $(VENV)/.dev
-	LLAMA_SERVER= scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) --choice required --temperature 1 --seeds 16 --grammar on \
-		--max-tokens 256 --output runs/eval-promise $(ARGS)
+	LLAMA_SERVER= OUTPUT=runs/eval-promise scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) --choice required --temperature 1 --seeds 16 --grammar on \
+		--max-tokens 256 $(ARGS)
 
 # A tool set that no model has seen: what fine-tuning gains on it and what it forgets. Needs the chat data (TRAMMEL_DATA).
 case-study: $(VENV)/.dev

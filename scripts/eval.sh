@@ -4,7 +4,8 @@
 #
 # The suite sgd is made by `trammel gold` from the corpus in $TRAMMEL_DATA, because only the offline job reads corpora.
 # MODEL: a GGUF, by default ours. ADAPTER: a LoRA adapter of it, a column of its own. THREADS: 1, because llama.cpp's
-# threads spin. LLAMA_SERVER: its binary, empty for none; by default the one on the PATH or what `make bench` has built.
+# threads spin. OUTPUT: the folder of answers and reports, by default runs/eval. LLAMA_SERVER: its binary, empty for
+# none; by default the one on the PATH or what `make bench` has built.
 set -euo pipefail
 
 bin=$1 suites=$2 limit=$3
@@ -12,6 +13,7 @@ shift 3
 cd "$(dirname "$0")/.."
 model=${MODEL:-models/trammel-tiny.gguf}
 threads=${THREADS:-1}
+output=${OUTPUT:-runs/eval}
 port=${PORT:-8471}
 log=$(mktemp -d)
 pids=()
@@ -66,11 +68,6 @@ for suite in $suites; do
 done
 
 # Answers are kept by what was asked of whom, and "base" may be another file today.
-output=runs/eval
-for word in "$@"; do
-    [ "${before:-}" != --output ] || output=$word
-    before=$word
-done
 files=$(sha256sum "$model" ${ADAPTER:+"$ADAPTER"} | cut -d ' ' -f 1)
 [ "$(cat "$output/files.sha256" 2>/dev/null || true)" = "$files" ] || set -- --fresh "$@"
 mkdir -p "$output"

@@ -18,11 +18,11 @@ SAMPLE = "tests/evals/sample.jsonl"
 def test_base_and_adapter_with_and_without_grammar_stand_in_one_table(tmp_path: Path) -> None:
     adapter = write_lora(tmp_path / "adapter.gguf", ROOT / "models" / "trammel-tiny.gguf", strength=0.1)
     command = [str(ROOT / "scripts" / "eval.sh"), str(Path(sys.executable).parent), f"{SAMPLE} sgd", "2"]
-    given = {"PORT": str(free_port()), "ADAPTER": str(adapter), "LLAMA_SERVER": "", "TRAMMEL_DATA": str(tmp_path)}
-    result = subprocess.run(
-        [*command, "--output", str(tmp_path / "run")],
-        env={**os.environ, **given}, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+    given = {
+        "PORT": str(free_port()), "ADAPTER": str(adapter), "LLAMA_SERVER": "", "TRAMMEL_DATA": str(tmp_path),
+        "OUTPUT": str(tmp_path / "run"),
+    }  # fmt: skip
+    result = subprocess.run(command, env={**os.environ, **given}, capture_output=True, text=True, timeout=100)
     assert result.returncode == 0, result.stderr
     for column in ("base", "base, no grammar", "adapter", "adapter, no grammar"):
         assert f" {column} " in result.stdout
