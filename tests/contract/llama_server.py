@@ -20,7 +20,7 @@ class Counterpart:
     """Without `test_`; `*` for all of a file."""
     verdict: Verdict
     ours: str = ""
-    """Tests of ours, without `test_`: in test_llama_server.py, or `FILE::TEST` below tests/."""
+    """Tests of ours, without `test_`: in test_llama_chat.py or test_llama_server.py, or `FILE::TEST` below tests/."""
     why: str = ""
 
 
