@@ -82,7 +82,7 @@ def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path
         while not answers.exists() or answers.read_text().count("\n") < 2:
             time.sleep(0.01)
         process.send_signal(end)
-        _, told = process.communicate(timeout=100)
+        _, told = process.communicate(timeout=20)
         is_over.set()
         if end == signal.SIGINT:
             assert process.returncode == 2

@@ -268,10 +268,14 @@ def test_what_can_not_be_run_is_refused_before_it_starts(url: str, fields: dict[
 
 def test_what_runs_did_is_counted(url: str) -> None:
     ask(url, ["get_weather"])
+    assert ask(url, ["delete_note"]).json()["trammel"]["status"] == "waiting_for_approval"
+    runs = httpx.get(f"{url}/v1/runs", params={"limit": 100}).json()["data"]
+    waiting = sum(len(get(url, run["id"])["approvals"]) for run in runs)
+    assert waiting >= 1
     page = httpx.get(f"{url}/metrics").text
     assert 'trammel_tool_calls_total{outcome="ok",tool="get_weather",version="' in page
     assert 'trammel_runs_total{cap="' in page
-    assert "\ntrammel_approvals_waiting " in page
+    assert f"\ntrammel_approvals_waiting {waiting}.0\n" in page
 
 
 def test_a_run_that_is_not_there_is_404(url: str) -> None:

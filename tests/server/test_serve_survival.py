@@ -23,7 +23,7 @@ FAULTY = ("-m", "tests.server.faulty_server")
 def broken_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of a model that gives NaN wherever `Paris` is in its context."""
     model = Model(MODEL)
-    *_, token = model.vocabulary.tokenize(" Paris")
+    (_, token) = model.vocabulary.tokenize(" Paris")
     model.close()
     path = write_with_nan_token(MODEL, tmp_path_factory.mktemp("broken") / "nan.gguf", token)
     with running_server("--model", f"trammel-tiny={path}", "--flash-attention", "off") as server:

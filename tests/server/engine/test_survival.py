@@ -23,7 +23,7 @@ POISON = "Is it Paris or not"
 @pytest.fixture(scope="module")
 def broken(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
     """A model that gives NaN wherever `Paris` is in its context."""
-    *_, token = model.vocabulary.tokenize(" Paris")
+    (_, token) = model.vocabulary.tokenize(" Paris")
     broken = Model(write_with_nan_token(MODEL, tmp_path_factory.mktemp("broken") / "nan.gguf", token))
     yield broken
     broken.close()

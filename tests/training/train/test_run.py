@@ -212,9 +212,10 @@ def test_two_processes_train_one_model(base: Path, lines: Path, cache: Path, tmp
     )
     program = tmp_path / "both.py"
     program.write_text(
-        "import sys; from pathlib import Path; from training.train.recipe import TrainingRecipe;"
+        "import os, sys; from pathlib import Path; from training.train.recipe import TrainingRecipe;"
         "from training.train.run import run; recipe = TrainingRecipe.model_validate_json(sys.argv[1]);"
-        "print(run(recipe, lambda e: None, cache=Path(sys.argv[2])).gguf)"
+        "gguf = run(recipe, lambda e: None, cache=Path(sys.argv[2])).gguf;"
+        "os.write(1, f'\\n{gguf}\\n'.encode())"  # at once: both write to one pipe
     )
     # not --standalone, which looks for itself by the machine's name: there may be no name server
     place = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
@@ -224,7 +225,7 @@ def test_two_processes_train_one_model(base: Path, lines: Path, cache: Path, tmp
         capture_output=True, text=True, timeout=170, check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr[-2000:]
-    assert made.stdout.count(str(recipe.output / "adapter" / "mine.gguf")) == 2  # their lines may run together
+    assert made.stdout.splitlines().count(str(recipe.output / "adapter" / "mine.gguf")) == 2
     records = RunLog(recipe.output).read()
     assert [record["step"] for record in records if "loss" in record] == list(range(1, len(losses(recipe.output)) + 1))
 
