@@ -319,5 +319,6 @@ def engine_settings(settings: Settings) -> EngineSettings:
         request_timeout=settings.request_timeout,
         grammar_engine=settings.grammar_engine,
         prefix_store=settings.prefix_store,
+        idle_kv_bytes=settings.idle_kv_mib * 2**20,
         prefix_store_bytes=settings.prefix_store_mib * 2**20,
     )

@@ -64,6 +64,7 @@ def serve(
     queue: Annotated[int | None, typer.Option(help=Settings.model_fields["queue"].description)] = None,
     prefill_chunk: Annotated[int | None, typer.Option(help=Settings.model_fields["prefill_chunk"].description)] = None,
     threads: Annotated[int | None, typer.Option(help=Settings.model_fields["threads"].description)] = None,
+    idle_kv_mib: Annotated[int | None, typer.Option(help=Settings.model_fields["idle_kv_mib"].description)] = None,
     prefix_store: Annotated[Path | None, typer.Option(help=Settings.model_fields["prefix_store"].description)] = None,
     prefix_store_mib: Annotated[
         int | None, typer.Option(help=Settings.model_fields["prefix_store_mib"].description)

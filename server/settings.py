@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     queue: int = Field(128, ge=0, description="Requests that may wait; the next gets 429.")
     prefill_chunk: int = Field(256, ge=1, le=2048, description="Prompt tokens a step may take while others decode.")
     threads: int | None = Field(None, ge=1, description="Threads of llama.cpp; by default all cores.")
+    idle_kv_mib: int = Field(
+        1024,
+        ge=0,
+        description="Bound in MiB of the memory, a model, in which the KV of finished requests waits for the next that "
+        "begins alike; 0: it stays in the cells of the KV cache, where those that run pass over it.",
+    )
     prefix_store: Path | None = Field(
         None, description="A folder that keeps the KV of system texts and tools, so that a restart finds it warm."
     )

@@ -35,6 +35,7 @@ _GAUGES = {
     "waiting": "Requests in the queue.",
     "kv_cells_used": "Cells of the KV cache that hold a token; a shared one counts once for each sequence.",
     "kv_cells": "Cells of the KV cache.",
+    "kv_shelved_bytes": "Memory outside of the KV cache that holds the KV of finished requests.",
     "is_alive": "1 while the engine thread runs.",
 }
 

@@ -13,7 +13,7 @@ from threading import Lock
 from server.chat.messages import Message
 from server.chat.request import ChatRequest
 from server.chat.template import TemplateError
-from server.engine.kv_cache import common_prefix
+from server.engine.shared_prefix import common_prefix
 
 _OTHER_QUESTION = Message("user", "\u2014 trammel probe question")
 _REMEMBERED = 64

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from server.engine.context import Context, ContextSettings, DecodeError, NoRoomError
 from server.engine.draft_plan import Batch, DraftCost, DraftPlan
 from server.engine.errors import ModelLoadError
-from server.engine.kv_cache import KvCache, Slot, common_prefix
+from server.engine.kv_cache import KvCache, Slot
 from server.engine.model import Model
 from server.engine.sequence import Sequence
+from server.engine.shared_prefix import common_prefix
 from server.engine.shared_vocabulary import DifferentVocabularyError, count_shared
 from server.engine.speculation import BatchCost, HitRate
 

@@ -30,6 +30,7 @@ from server.engine.errors import (
 from server.engine.grammar_matcher import GrammarCache
 from server.engine.guide import Grammars, Guide
 from server.engine.kv_cache import KvCache
+from server.engine.kv_shelf import KvShelf
 from server.engine.lookup import PromptLookup
 from server.engine.model import Model
 from server.engine.native_matcher import NativeGrammars
@@ -49,6 +50,8 @@ _STOP_SECONDS = 10.0
 _PIECES = 256
 """Pieces of prompts whose tokens are remembered: the same system text and tools come with every request."""
 _USUAL_CONTEXT = 8192
+_IDLE_TOKENS = 512
+"""What finished requests may hold of the cache while others run; it costs the model that ships a tenth of its speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class EngineSettings:
     prefix_store: Path | None = None
     """A folder that keeps the KV of prompts' common beginnings over a restart."""
     prefix_store_bytes: int = 2**30
+    idle_kv_bytes: int = 2**30
+    """Ordinary memory for the KV of finished requests, where it is out of the way; 0: it stays in the cache's cells."""
     kv_type: KvType = "f16"
     flash_attention: FlashAttention = "auto"
 
@@ -105,6 +110,11 @@ def _grammars(model: Model, engine: GrammarEngine) -> Grammars:
     if engine == "llama.cpp":
         return NativeGrammars(vocabulary)
     return GrammarCache(vocabulary.mask_tokenizer, vocabulary.size)
+
+
+def _can_move_kv(model: Model) -> bool:
+    """Whether a sequence's KV can be taken out, put back and cut at any token."""
+    return model.can_share_prefixes and not model.header.number("attention.sliding_window")
 
 
 def _opening(
@@ -171,7 +181,7 @@ class Engine:
         self._rejected = 0
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        cache = KvCache(self._context, 2 * settings.sequences, shares_prefixes=model.can_share_prefixes)
+        cache = self._kv_cache(self._context)
         self._worker = Worker(
             self._context,
             cache,
@@ -187,12 +197,20 @@ class Engine:
 
         self._prefixes = self._prefix_keeper(cache)
 
+    def _kv_cache(self, context: Context) -> KvCache:
+        slots, model = 2 * self.settings.sequences, self.model
+        if not self.settings.idle_kv_bytes or not _can_move_kv(model):
+            return KvCache(context, slots, shares_prefixes=model.can_share_prefixes)
+        # a GPU's attention hardly minds cells of others
+        idle = None if model.is_offloaded else _IDLE_TOKENS
+        return KvCache(context, slots, shelf=KvShelf(self.settings.idle_kv_bytes), idle_tokens=idle)
+
     def _prefix_keeper(self, cache: KvCache) -> PrefixKeeper | None:
         """Raises: PrefixStoreError."""
         folder, model, settings = self.settings.prefix_store, self.model, self.settings
         if folder is None:
             return None
-        if not model.can_share_prefixes or model.header.number("attention.sliding_window"):
+        if not _can_move_kv(model):
             logger.warning("%s: no prefixes are stored: its KV can't be cut at any token", model.path.name)
             return None
         try:

@@ -1,16 +1,26 @@
 """Which llama.cpp sequence ("slot") holds the KV of which tokens, and what may be reused of it.
 
 A slot keeps its KV after its generation ends. A new prompt takes over the longest beginning that any slot, finished
-or running, has in common with it: in a unified cache copying a prefix only marks cells as shared. Finished slots are
-given up least recently used first, when slots or cells run out. KV is shared as far as the same weights have computed
-it only: those of the base model, of one adapter, or (aLoRA) of one and then the other.
+or running, has in common with it: in a unified cache copying a prefix only marks cells as shared. Finished slots whose
+cells stand in the way of those that run go to the shelf, least recently used first, and so do they when slots or cells
+run out; a prompt that begins like one of them gets it back. KV is shared as far as the same weights have computed it
+only: those of the base model, of one adapter, or (aLoRA) of one and then the other.
 """
 
 import itertools
-import sys
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from server.engine.kv_shelf import KvShelf, ShelvedKv
+from server.engine.shared_prefix import adapter_of, common_prefix, reach
+
+_WORTH_KEEPING = 32
+"""Tokens; less than that is computed faster than copied out and back."""
+_LARGEST_TO_OWN = 16
+"""Tokens copied for each that no other slot has; where there are more, it is computed again if it is wanted."""
+_MOST_IDLE = 8
+"""Finished slots that are left in the cache: what each has of its own is looked for among all others."""
 
 
 class KvMemory(Protocol):
@@ -21,26 +31,6 @@ class KvMemory(Protocol):
     def clear_memory(self) -> None: ...
     def save(self, sequence: int) -> bytes: ...
     def restore(self, sequence: int, state: bytes) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Activated:
-    """The namespace of KV that the base model has computed up to token `start`, and an adapter from there on."""
-
-    adapter: object
-    start: int
-
-
-def reach(one: object, other: object) -> int:
-    """How many first tokens may share their KV between two namespaces, if they are the same tokens."""
-    return sys.maxsize if one == other else min(_base_part(one), _base_part(other))
-
-
-def _base_part(namespace: object) -> int:
-    """Tokens that the base model computes; it is the namespace None."""
-    if namespace is None:
-        return sys.maxsize
-    return namespace.start if isinstance(namespace, Activated) else 0
 
 
 @dataclass(slots=True)
@@ -61,8 +51,20 @@ class Slot:
 class KvCache:
     """All slots of a context."""
 
-    def __init__(self, memory: KvMemory, slots: int, *, shares_prefixes: bool = True) -> None:
+    def __init__(
+        self,
+        memory: KvMemory,
+        slots: int,
+        *,
+        shares_prefixes: bool = True,
+        shelf: KvShelf | None = None,
+        idle_tokens: int | None = None,
+    ) -> None:
+        """`shelf`: where KV goes that has to leave; None: it is lost. `idle_tokens`: what finished slots may hold, less
+        what they share, while others run; None: as much as there is room for."""
         self._memory = memory
+        self._shelf = shelf
+        self._idle_tokens = idle_tokens
         self._slots = [Slot(number) for number in range(slots)]
         self.shares_prefixes = shares_prefixes
         self._clock = itertools.count(1)
@@ -75,14 +77,21 @@ class KvCache:
         """
         source, shared = self._longest_prefix(tokens, namespace)
         slot = self._free_slot(keep=source)
-        if slot is not source:
-            self._memory.truncate(slot.id, 0)
+        shelved, length = self._shelf.longest(tokens, namespace) if self._shelf else (None, 0)
+        if shelved is not None and length >= shared + _WORTH_KEEPING:
+            if self._bring_back(shelved, slot):
+                source, shared = slot, length
+            else:  # the others have left in vain
+                source, shared = self._longest_prefix(tokens, namespace)
+        if slot is source:
+            self._memory.truncate(slot.id, shared)
+        else:
+            self._put_away(slot)
             if source is not None and shared:
                 self._memory.copy_prefix(source.id, slot.id, shared)
-        else:
-            self._memory.truncate(slot.id, shared)
         slot.tokens, slot.length, slot.is_running, slot.namespace = tokens, shared, True, namespace
         slot.last_used = next(self._clock)
+        self._clear_the_way()
         return slot
 
     def release(self, slot: Slot) -> None:
@@ -106,28 +115,33 @@ class KvCache:
 
     def evict(self) -> bool:
         """Give up the least recently used finished slot; False if there is none."""
-        idle = [slot for slot in self._slots if not slot.is_running and slot.length]
-        if not idle:
-            return False
-        self.drop(min(idle, key=lambda slot: slot.last_used))
-        return True
+        idle = self._idle()
+        if idle:
+            self._put_away(idle[0])
+        return bool(idle)
 
     def forget(self, namespace: object) -> None:
         """Drop what is kept of a namespace; nothing of it is running any more."""
         for slot in self._slots:
-            adapter = slot.namespace.adapter if isinstance(slot.namespace, Activated) else slot.namespace
-            if adapter is namespace and not slot.is_running:
+            if adapter_of(slot.namespace) is namespace and not slot.is_running:
                 self.drop(slot)
+        if self._shelf:
+            self._shelf.forget(namespace)
 
     def extract(self, tokens: list[int], namespace: object) -> bytes | None:
         """The KV of `tokens`, for `insert`; None if it isn't there."""
-        source, length = self._longest_prefix([*tokens, -1], namespace)
-        idle = [slot for slot in self._slots if not slot.is_running and slot is not source]
-        if source is None or length < len(tokens) or not idle:
+        if all(slot.is_running for slot in self._slots):
             return None
-        slot = min(idle, key=lambda one: (one.length > 0, one.last_used))
-        self.drop(slot)
-        self._memory.copy_prefix(source.id, slot.id, length)
+        source, length = self._longest_prefix([*tokens, -1], namespace)
+        slot = self._free_slot(keep=source)
+        if source is not slot and source is not None and length >= len(tokens):
+            self._put_away(slot)
+            self._memory.copy_prefix(source.id, slot.id, len(tokens))
+        else:
+            shelved, length = self._shelf.longest([*tokens, -1], namespace) if self._shelf else (None, 0)
+            if shelved is None or length < len(tokens) or not self._bring_back(shelved, slot):
+                return None
+            self._memory.truncate(slot.id, len(tokens))
         state = self._memory.save(slot.id)
         self.drop(slot)
         return state
@@ -137,10 +151,8 @@ class KvCache:
         if not self.shares_prefixes or not any(not slot.is_running for slot in self._slots):
             return False
         slot = self._free_slot(keep=None)
-        self.drop(slot)
-        while not self._memory.restore(slot.id, state):
-            if not self.evict():
-                return False
+        if not self._bring_back(ShelvedKv(tokens, namespace, state), slot):
+            return False
         slot.tokens, slot.length, slot.namespace = list(tokens), len(tokens), namespace
         slot.last_used = next(self._clock)
         return True
@@ -149,7 +161,14 @@ class KvCache:
         """Forget everything and wipe the cells, so that nothing of what was in them is left; nothing is running."""
         for slot in self._slots:
             slot.tokens, slot.length, slot.is_running, slot.namespace = [], 0, False, None
+        if self._shelf:
+            self._shelf.clear()
         self._memory.clear_memory()
+
+    @property
+    def shelved_bytes(self) -> int:
+        """Ordinary memory that holds the KV of finished requests."""
+        return self._shelf.bytes_used if self._shelf else 0
 
     @property
     def cells_used(self) -> int:
@@ -157,7 +176,51 @@ class KvCache:
 
     def shared_length(self, tokens: Tokens[int], namespace: object = None) -> int:
         """How many of the first tokens need no prefill now."""
-        return self._longest_prefix(tokens, namespace)[1]
+        shelved = self._shelf.longest(tokens, namespace)[1] if self._shelf else 0
+        return max(self._longest_prefix(tokens, namespace)[1], shelved)
+
+    def _clear_the_way(self) -> None:
+        """Shelve finished slots, the oldest first, until what they have of their own is little."""
+        if self._idle_tokens is None:
+            return
+        idle = self._idle()
+        own = {slot.id: self._own_tokens(slot) for slot in idle[-_MOST_IDLE:]}
+        for slot in idle:
+            if own.get(slot.id) == 0 or slot.id not in own or sum(own.values()) > self._idle_tokens:
+                own.pop(slot.id, None)
+                self._put_away(slot)
+
+    def _own_tokens(self, slot: Slot) -> int:
+        """How many of a slot's cells no other slot shares with it."""
+        others = [
+            min(common_prefix(slot.tokens[: slot.length], other.tokens[: other.length]), limit)
+            for other in self._slots
+            if other is not slot and other.length and (limit := reach(slot.namespace, other.namespace))
+        ]
+        return slot.length - max(others, default=0)
+
+    def _idle(self) -> list[Slot]:
+        """The finished slots that hold something, the least recently used first."""
+        idle = [slot for slot in self._slots if not slot.is_running and slot.length]
+        return sorted(idle, key=lambda slot: slot.last_used)
+
+    def _put_away(self, slot: Slot) -> None:
+        """Free a slot; its KV goes to the shelf, if there is one and it is not kept elsewhere."""
+        if self._shelf and slot.length >= _WORTH_KEEPING:
+            known = self._shelf.longest([*slot.tokens[: slot.length], -1], slot.namespace)[1]
+            if known < slot.length and self._own_tokens(slot) * _LARGEST_TO_OWN >= slot.length:
+                self._shelf.put(slot.tokens[: slot.length], slot.namespace, self._memory.save(slot.id))
+        self.drop(slot)
+
+    def _bring_back(self, kept: ShelvedKv, slot: Slot) -> bool:
+        """Put a KV into a slot that isn't running, for whose cells others may have to leave. False if none can."""
+        self._put_away(slot)
+        while not self._memory.restore(slot.id, kept.state):
+            if not self.evict():
+                return False
+        if self._shelf:
+            self._shelf.note_use(kept)
+        return True
 
     def _longest_prefix(self, tokens: Tokens[int], namespace: object) -> tuple[Slot | None, int]:
         best: Slot | None = None
@@ -174,15 +237,3 @@ class KvCache:
         """An idle slot, the one to keep only if there is no other: empty ones first, then the oldest."""
         idle = [slot for slot in self._slots if not slot.is_running]
         return min(idle, key=lambda slot: (slot is keep, slot.length > 0, slot.last_used))
-
-
-def common_prefix(one: Tokens[int], other: Tokens[int]) -> int:
-    """Length of the beginning that two token sequences share, by bisection over slices (which compare in C)."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if list(one[low:middle]) == list(other[low:middle]):
-            low = middle
-        else:
-            high = middle - 1
-    return low

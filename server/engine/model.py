@@ -68,6 +68,7 @@ class Model:
         self.vocabulary = Vocabulary(self.handle)
         self.train_context: int = llama.llama_model_n_ctx_train(self.handle)
         """Tokens the model was trained to look back."""
+        self.is_offloaded = settings.gpu_layers != 0
         self.can_share_prefixes = not (
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )

@@ -8,8 +8,9 @@ chunks with the room that is left, so that a long prompt slows the others' strea
 from dataclasses import dataclass
 
 from server.engine.adapter import Adapter
-from server.engine.kv_cache import KvCache, common_prefix, reach
+from server.engine.kv_cache import KvCache
 from server.engine.sequence import Sequence
+from server.engine.shared_prefix import common_prefix, reach
 from server.engine.waiting_queue import WaitingQueue
 
 _SHORTEST_TURN, _LONGEST_TURN = 2, 8

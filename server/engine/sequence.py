@@ -7,9 +7,10 @@ from server.engine.adapter import Adapter
 from server.engine.ending import Ending
 from server.engine.errors import AnswerTooLongError, DeadlineExceededError
 from server.engine.guide import Guide
-from server.engine.kv_cache import Activated, Slot
+from server.engine.kv_cache import Slot
 from server.engine.prompt_judge import STEP, PromptJudge
 from server.engine.sampler import Floats, Sampler, logprob
+from server.engine.shared_prefix import Activated
 from server.engine.speculation import Guessing
 from server.engine.text_stream import TextStream
 from server.engine.types import (

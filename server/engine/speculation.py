@@ -11,7 +11,7 @@ comes, so a sequence learns for nothing when to begin again.
 
 from typing import Literal, Protocol
 
-from server.engine.kv_cache import common_prefix
+from server.engine.shared_prefix import common_prefix
 
 SpeculationMode = Literal["off", "lookup", "draft"]
 

@@ -187,6 +187,8 @@ class EngineStats:
     kv_cells: int
     kv_cells_used: int
     """Cells that hold a token, of running sequences or kept for the next; a shared one counts once for each."""
+    kv_shelved_bytes: int
+    """Ordinary memory that holds the KV of finished requests."""
     parked: int
     """Times a sequence had to give its KV back and wait again, because the cache was full."""
     decode_seconds: float

@@ -25,9 +25,10 @@ from server.engine.errors import (
     NotFiniteError,
     ShuttingDownError,
 )
-from server.engine.kv_cache import KvCache, Slot, common_prefix
+from server.engine.kv_cache import KvCache, Slot
 from server.engine.scheduler import Scheduler, SchedulerSettings, Share
 from server.engine.sequence import Event, Sequence, is_over
+from server.engine.shared_prefix import common_prefix
 from server.engine.speculation import BatchCost
 from server.engine.timings import Timings
 from server.engine.types import EngineStats
@@ -160,6 +161,7 @@ class Worker(threading.Thread):
             failed=counters.failed,
             kv_cells=self._scheduler.cells,
             kv_cells_used=self._cache.cells_used,
+            kv_shelved_bytes=self._cache.shelved_bytes,
             running=len(self._scheduler.running),
             waiting=self.waiting,
             parked=self._scheduler.parked,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from server.engine.adapter import Adapter, load_adapter
 from server.engine.context import Context, ContextSettings
 from server.engine.engine import Engine
-from server.engine.kv_cache import Activated, reach
 from server.engine.model import Model
+from server.engine.shared_prefix import Activated, reach
 from server.engine.types import GenerationRequest, Sampling
 from tests.draft_models import write_exact
 from tests.lora import write_lora

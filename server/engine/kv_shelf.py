@@ -1,0 +1,77 @@
+"""KV of finished requests in ordinary memory, where nobody has to look past it.
+
+In a unified cache every token attends over all used cells, and llama.cpp's attention on a CPU passes over those of
+other sequences one by one: with 8,000 of them in use a step of the model that ships takes 1.6 times as long and a
+prompt of 300 tokens three times (`python -m benchmarks.serving.idle`). Copying a KV out and back costs about what one
+token of prefill does.
+"""
+
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass
+
+from server.engine.shared_prefix import adapter_of, common_prefix, reach
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedKv:
+    """The KV of `tokens`, as `Context.save` gave it."""
+
+    tokens: list[int]
+    namespace: object
+    state: bytes
+
+
+class KvShelf:
+    """The least recently used go when there are more than `most_bytes`.
+
+    One thread writes; others may read, since what they see is never changed, only replaced.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._kept: tuple[ShelvedKv, ...] = ()
+        """The least recently used first."""
+        self.bytes_used = 0
+
+    def put(self, tokens: list[int], namespace: object, state: bytes) -> None:
+        """Keep it, in the place of what is a beginning of it."""
+        if len(state) <= self._most_bytes:
+            kept = [one for one in self._kept if not self._is_part(one, tokens, namespace)]
+            self._replace([*kept, ShelvedKv(tokens, namespace, state)])
+
+    def longest(self, tokens: Tokens[int], namespace: object) -> tuple[ShelvedKv | None, int]:
+        """What has the longest beginning in common with `tokens`, and how long that is; the last token is left out."""
+        best: ShelvedKv | None = None
+        best_length = 0
+        for one in self._kept:
+            limit = min(reach(one.namespace, namespace), len(one.tokens), len(tokens) - 1)
+            length = min(common_prefix(one.tokens, tokens), limit) if limit > best_length else 0
+            if length > best_length:
+                best, best_length = one, length
+        return best, best_length
+
+    def note_use(self, used: ShelvedKv) -> None:
+        """It goes last, if it is here."""
+        others = [one for one in self._kept if one is not used]
+        if len(others) < len(self._kept):
+            self._replace([*others, used])
+
+    def forget(self, adapter: object) -> None:
+        """Drop what an adapter has computed."""
+        self._replace([one for one in self._kept if adapter_of(one.namespace) is not adapter])
+
+    def clear(self) -> None:
+        self._replace([])
+
+    def _replace(self, kept: list[ShelvedKv]) -> None:
+        used = sum(len(one.state) for one in kept)
+        first = 0
+        while used > self._most_bytes:
+            used -= len(kept[first].state)
+            first += 1
+        self._kept, self.bytes_used = tuple(kept[first:]), used
+
+    @staticmethod
+    def _is_part(one: ShelvedKv, tokens: list[int], namespace: object) -> bool:
+        length = len(one.tokens)
+        return length <= min(len(tokens), reach(one.namespace, namespace)) and one.tokens == tokens[:length]
