@@ -171,6 +171,29 @@ def _tool(number: int) -> dict[str, Any]:
     }
 
 
+def conversations(bench: Bench) -> float:
+    """Twelve that are held by turns, so that eleven others lie idle whenever one is answered."""
+    turns = [_turns()]
+    ours = _span(bench.run(bench.us(TRAINED), turns))
+    return ours / _span(bench.run(bench.llama_server(TRAINED), turns))
+
+
+def idle_kv(bench: Bench) -> float:
+    """The same with the KV of the idle ones outside of the cache and in it."""
+    outside = _span(bench.run(bench.us(TRAINED), [_turns()]))
+    return outside / _span(bench.run(bench.us(TRAINED, "--idle-kv-mib", "0"), [_turns()]))
+
+
+def _turns() -> list[Body]:
+    """Three turns of each; about 1,000 tokens of the twelve are nobody else's."""
+    asked = []
+    for turn in range(3):
+        for number in range(12):
+            said = " ".join(f"word{number}{part}" for part in range(90 + 60 * turn))
+            asked.append({**ask(number, tokens=24), "messages": [{"role": "user", "content": said}]})
+    return asked
+
+
 def engine_share(bench: Bench) -> float:
     """Time of the engine's steps outside llama_decode, constrained, as a share of the whole."""
     setup = bench.us(bench.peers.random_model)
@@ -282,6 +305,13 @@ ROWS = (
         Target(1.0, False),
         time_to_first_token,
     ),
+    Row(
+        "conversations",
+        "trained model, 12 conversations by turns, time of all: us / llama-server",
+        Target(1.0, False),
+        conversations,
+    ),
+    Row("idle-kv", "the same, ours: idle KV outside of the cache / in it", Target(1.0, False), idle_kv),
     Row(
         "engine-share",
         "engine's own time outside llama_decode, 8 streams constrained",

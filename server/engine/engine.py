@@ -50,7 +50,7 @@ _STOP_SECONDS = 10.0
 _PIECES = 256
 """Pieces of prompts whose tokens are remembered: the same system text and tools come with every request."""
 _USUAL_CONTEXT = 8192
-_IDLE_TOKENS = 512
+_IDLE_TOKENS = 64
 """What finished requests may hold of the cache while others run; it costs the model that ships a tenth of its speed."""
 
 

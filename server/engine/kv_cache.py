@@ -79,6 +79,7 @@ class KvCache:
         slot = self._free_slot(keep=source)
         shelved, length = self._shelf.longest(tokens, namespace) if self._shelf else (None, 0)
         if shelved is not None and length >= shared + _WORTH_KEEPING:
+            self._clear_the_way()
             if self._bring_back(shelved, slot):
                 source, shared = slot, length
             else:  # the others have left in vain
@@ -193,7 +194,7 @@ class KvCache:
     def _own_tokens(self, slot: Slot) -> int:
         """How many of a slot's cells no other slot shares with it."""
         others = [
-            min(common_prefix(slot.tokens[: slot.length], other.tokens[: other.length]), limit)
+            min(common_prefix(slot.tokens, other.tokens), slot.length, other.length, limit)
             for other in self._slots
             if other is not slot and other.length and (limit := reach(slot.namespace, other.namespace))
         ]

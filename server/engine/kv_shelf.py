@@ -2,7 +2,7 @@
 
 In a unified cache every token attends over all used cells, and llama.cpp's attention on a CPU passes over those of
 other sequences one by one: with 8,000 of them in use a step of the model that ships takes 1.6 times as long and a
-prompt of 300 tokens three times (`python -m benchmarks.serving.idle`). Copying a KV out and back costs about what one
+prompt of 300 tokens three times (`make bench ARGS="--only idle-kv"`). Copying a KV out and back costs about what one
 token of prefill does.
 """
 

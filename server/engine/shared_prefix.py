@@ -20,10 +20,11 @@ def reach(one: object, other: object) -> int:
 
 def common_prefix(one: Tokens[int], other: Tokens[int]) -> int:
     """Length of the beginning that two token sequences share, by bisection over slices (which compare in C)."""
+    one, other = (tokens if isinstance(tokens, list) else list(tokens) for tokens in (one, other))
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
-        if list(one[low:middle]) == list(other[low:middle]):
+        if one[low:middle] == other[low:middle]:
             low = middle
         else:
             high = middle - 1
