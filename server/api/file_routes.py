@@ -126,7 +126,11 @@ def _keep(workshop: Workshop, source: BinaryIO, owner: str, name: str, purpose: 
     workshop.files.remove_expired()
     id_, place = workshop.files.new_place()
     _copy(source, place)
-    return workshop.files.add(id_, owner, name, purpose, expires)
+    try:
+        return workshop.files.add(id_, owner, name, purpose, expires)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
 
 
 def _copy(source: BinaryIO, place: Path) -> None:

@@ -7,6 +7,7 @@ agree.
 
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -66,6 +67,13 @@ class Leases:
             if taken and (job := self._jobs.get(id_, owner=None)) is not None:
                 return Lease(self._engine, job, token, seconds, self._now, was_lost=earlier is not None)
         return None
+
+    def given_up(self, ids: Collection[str]) -> list[str]:
+        """Those of the jobs that were cancelled and have no worker that lives."""
+        c = jobs_table.c
+        over = sa.and_(c.status == "cancelled", sa.or_(c.lease.is_(None), c.leased_until < self._now))
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(c.id).where(c.id.in_(ids), over)).scalars())
 
 
 class Lease:

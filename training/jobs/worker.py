@@ -1,6 +1,7 @@
 """Takes one job after the other from a server's database, until it is told to end."""
 
 import logging
+import shutil
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,6 +30,7 @@ class Worker:
                     logger.info("working on %s", lease.job.id)
                     Attempt(lease, self._shop).make()
                     continue
+                self._clean_up()
             except SQLAlchemyError as error:
                 logger.warning("the database can't be reached: %s", error)
             except Exception:  # the job's lease runs out, and it is tried again, here or elsewhere
@@ -36,3 +38,9 @@ class Worker:
             if until_idle:
                 return
             self._shop.is_ending.wait(self._poll)
+
+    def _clean_up(self) -> None:
+        """Jobs that were cancelled while they waited have nobody else to remove what they had learnt."""
+        folders = [folder.name for folder in self._shop.home.job("").iterdir()]
+        for id_ in self._leases.given_up(folders):
+            shutil.rmtree(self._shop.home.job(id_), ignore_errors=True)

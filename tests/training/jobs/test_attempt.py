@@ -16,6 +16,7 @@ from training.jobs.choices import recipe_of
 from training.jobs.messages import Ended, Stepped
 from training.jobs.pairs import has_preferences, validate_pairs, write_preferred
 from training.jobs.trainee import Trainee
+from training.jobs.worker import Worker
 
 TALK = [talk(f"word {number}") for number in range(12)]
 UNKNOWN_TOOL: Any = {
@@ -171,6 +172,20 @@ def test_a_cancelled_job_is_left_alone(place: Place) -> None:
     assert lease
     assert place.jobs.move(job, "cancelled", WORKABLE, "cancelled")
     assert Leases(place.engine).take(30) is None
+
+
+def test_what_a_job_had_learnt_goes_when_it_is_cancelled_while_it_waits(place: Place) -> None:
+    job = place.create(place.upload(TALK))
+    for folder in (place.home.job(job), place.home.job("ftjob-of-another-database")):
+        (folder / "checkpoints").mkdir(parents=True)
+    worker = Worker(Leases(place.engine), place.shop(), 30, 1)
+    assert place.jobs.move(job, "paused", WORKABLE, "paused")
+    worker.work(until_idle=True)
+    assert place.home.job(job).exists()
+    assert place.jobs.move(job, "cancelled", ("paused",), "cancelled")
+    worker.work(until_idle=True)
+    assert not place.home.job(job).exists()
+    assert place.home.job("ftjob-of-another-database").exists()
 
 
 def test_a_base_that_can_not_be_trained_fails_the_job_with_the_reason(place: Place, tmp_path: Path) -> None:
