@@ -277,7 +277,7 @@ def _say_memory(path: Path, draft: Path | None, wanted: EngineSettings) -> None:
     header = header_of(path)
     _, cells = wanted.sizes(header.number("context_length") or 0)
     plan = plan_memory(header, cells, wanted.kv_type)
-    logger.info("%s: %s", path.name, plan)
+    logger.info("%s: %s; up to %d MiB for idle KV", path.name, plan, wanted.idle_kv_bytes / 2**20)
     if draft is not None:
         drafts = plan_memory(header_of(draft), draft_cells(wanted.context(cells), wanted.draft_tokens), wanted.kv_type)
         logger.info("%s, its draft model: %s", draft.name, drafts)

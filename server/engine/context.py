@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from server.engine import llama_log
 from server.engine.adapter import Adapter
 from server.engine.errors import ModelLoadError
+from server.engine.kv_shelf import KvState
 from server.engine.memory import kv_type_number
 from server.engine.model import Model
 from server.engine.types import FlashAttention, KvType, Pooling
@@ -205,16 +206,26 @@ class Context:
         """Forget all tokens of a sequence from position `length` on."""
         llama.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
-    def save(self, sequence: int) -> bytes:
-        """The KV of a sequence, as `restore` takes it."""
-        size = llama.llama_state_seq_get_size(self._handle, sequence)
-        buffer = (ctypes.c_uint8 * size)()
-        written = llama.llama_state_seq_get_data(self._handle, buffer, size, sequence)
-        return bytes(memoryview(buffer)[:written])
+    def share_prefix(self, source: int, target: int, length: int) -> None:
+        """Like `copy_prefix`, where `target` has cells of its own for those tokens; it gives them up."""
+        llama.llama_memory_seq_rm(self._memory, target, 0, length)
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
-    def restore(self, sequence: int, state: bytes) -> bool:
+    def saved_bytes(self, sequence: int) -> int:
+        """How much `save` would give."""
+        return int(llama.llama_state_seq_get_size(self._handle, sequence))
+
+    def save(self, sequence: int) -> KvState:
+        """The KV of a sequence, as `restore` takes it; empty if llama.cpp fails. Raises: MemoryError."""
+        size = self.saved_bytes(sequence)
+        state = bytearray(size)  # in place: a second copy of a large one would hold up the event loop too
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        written = llama.llama_state_seq_get_data(self._handle, buffer, size, sequence)
+        return state if written == size else state[:written]
+
+    def restore(self, sequence: int, state: KvState) -> bool:
         """Give a sequence the KV that `save` took, of this model with these settings. False if there is no room."""
-        data = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
+        data = np.frombuffer(state, np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         with llama_log.captured():
             return bool(llama.llama_state_seq_set_data(self._handle, data, len(state), sequence))
 

@@ -114,7 +114,7 @@ def _grammars(model: Model, engine: GrammarEngine) -> Grammars:
 
 def _can_move_kv(model: Model) -> bool:
     """Whether a sequence's KV can be taken out, put back and cut at any token."""
-    return model.can_share_prefixes and not model.header.number("attention.sliding_window")
+    return model.can_share_prefixes and not model.has_window
 
 
 def _opening(
@@ -199,11 +199,10 @@ class Engine:
 
     def _kv_cache(self, context: Context) -> KvCache:
         slots, model = 2 * self.settings.sequences, self.model
-        if not self.settings.idle_kv_bytes or not _can_move_kv(model):
+        # a GPU's attention hardly minds cells of others, and copying them out of it is slow
+        if not self.settings.idle_kv_bytes or not _can_move_kv(model) or model.is_offloaded:
             return KvCache(context, slots, shares_prefixes=model.can_share_prefixes)
-        # a GPU's attention hardly minds cells of others
-        idle = None if model.is_offloaded else _IDLE_TOKENS
-        return KvCache(context, slots, shelf=KvShelf(self.settings.idle_kv_bytes), idle_tokens=idle)
+        return KvCache(context, slots, shelf=KvShelf(self.settings.idle_kv_bytes), idle_tokens=_IDLE_TOKENS)
 
     def _prefix_keeper(self, cache: KvCache) -> PrefixKeeper | None:
         """Raises: PrefixStoreError."""

@@ -8,11 +8,12 @@ only: those of the base model, of one adapter, or (aLoRA) of one and then the ot
 """
 
 import itertools
+from collections.abc import Iterable
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.engine.kv_shelf import KvShelf, ShelvedKv
+from server.engine.kv_shelf import KvShelf, KvState, ShelvedKv
 from server.engine.shared_prefix import adapter_of, common_prefix, reach
 
 _WORTH_KEEPING = 32
@@ -27,10 +28,12 @@ class KvMemory(Protocol):
     """The part of a context this module moves around."""
 
     def copy_prefix(self, source: int, target: int, length: int) -> None: ...
+    def share_prefix(self, source: int, target: int, length: int) -> None: ...
     def truncate(self, sequence: int, length: int) -> None: ...
     def clear_memory(self) -> None: ...
-    def save(self, sequence: int) -> bytes: ...
-    def restore(self, sequence: int, state: bytes) -> bool: ...
+    def saved_bytes(self, sequence: int) -> int: ...
+    def save(self, sequence: int) -> KvState: ...
+    def restore(self, sequence: int, state: KvState) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -69,18 +72,18 @@ class KvCache:
         self.shares_prefixes = shares_prefixes
         self._clock = itertools.count(1)
 
-    def take(self, tokens: list[int], namespace: object = None) -> Slot:
-        """A slot for a generation over `tokens`, with as much KV as can be had for them.
+    def take(self, tokens: list[int], namespace: object = None, *, is_fresh: bool = False) -> Slot:
+        """A slot for a generation over `tokens`, with as much KV as can be had for them; with none if `is_fresh`.
 
         At least the last token stays to be decoded, because its logits are needed. There must be a slot that is
         not running.
         """
-        source, shared = self._longest_prefix(tokens, namespace)
+        source, shared = (None, 0) if is_fresh else self._longest_prefix(tokens, namespace)
         slot = self._free_slot(keep=source)
-        shelved, length = self._shelf.longest(tokens, namespace) if self._shelf else (None, 0)
-        if shelved is not None and length >= shared + _WORTH_KEEPING:
+        shelved, length = (None, 0) if is_fresh or not self._shelf else self._shelf.longest(tokens, namespace)
+        if shelved is not None and length - shared >= max(_WORTH_KEEPING, len(shelved.tokens) // _LARGEST_TO_OWN):
             self._clear_the_way()
-            if self._bring_back(shelved, slot):
+            if self._bring_back(shelved, slot, length):
                 source, shared = slot, length
             else:  # the others have left in vain
                 source, shared = self._longest_prefix(tokens, namespace)
@@ -102,6 +105,13 @@ class KvCache:
         slot.last_used = next(self._clock)
         if not self.shares_prefixes:
             self.drop(slot)
+        elif any(other.is_running for other in self._slots):
+            self._clear_the_way()
+
+    def park(self, slot: Slot) -> None:
+        """Free the slot of a generation that goes on later."""
+        slot.is_running = False
+        self._put_away(slot)
 
     def drop(self, slot: Slot) -> None:
         """Forget a slot's KV and free the slot."""
@@ -129,7 +139,7 @@ class KvCache:
         if self._shelf:
             self._shelf.forget(namespace)
 
-    def extract(self, tokens: list[int], namespace: object) -> bytes | None:
+    def extract(self, tokens: list[int], namespace: object) -> KvState | None:
         """The KV of `tokens`, for `insert`; None if it isn't there."""
         if all(slot.is_running for slot in self._slots):
             return None
@@ -140,19 +150,18 @@ class KvCache:
             self._memory.copy_prefix(source.id, slot.id, len(tokens))
         else:
             shelved, length = self._shelf.longest([*tokens, -1], namespace) if self._shelf else (None, 0)
-            if shelved is None or length < len(tokens) or not self._bring_back(shelved, slot):
+            if shelved is None or length < len(tokens) or not self._bring_back(shelved, slot, len(tokens)):
                 return None
-            self._memory.truncate(slot.id, len(tokens))
         state = self._memory.save(slot.id)
         self.drop(slot)
         return state
 
-    def insert(self, tokens: list[int], namespace: object, state: bytes) -> bool:
+    def insert(self, tokens: list[int], namespace: object, state: KvState) -> bool:
         """Keep a KV that `extract` gave, as if a generation with it had ended. False if there is no room."""
         if not self.shares_prefixes or not any(not slot.is_running for slot in self._slots):
             return False
         slot = self._free_slot(keep=None)
-        if not self._bring_back(ShelvedKv(tokens, namespace, state), slot):
+        if not self._bring_back(ShelvedKv(tokens, namespace, state), slot, len(tokens)):
             return False
         slot.tokens, slot.length, slot.namespace = list(tokens), len(tokens), namespace
         slot.last_used = next(self._clock)
@@ -181,24 +190,30 @@ class KvCache:
         return max(self._longest_prefix(tokens, namespace)[1], shelved)
 
     def _clear_the_way(self) -> None:
-        """Shelve finished slots, the oldest first, until what they have of their own is little."""
+        """Shelve finished slots, the oldest first, until what the others have of their own is little."""
         if self._idle_tokens is None:
             return
-        idle = self._idle()
-        own = {slot.id: self._own_tokens(slot) for slot in idle[-_MOST_IDLE:]}
-        for slot in idle:
-            if own.get(slot.id) == 0 or slot.id not in own or sum(own.values()) > self._idle_tokens:
-                own.pop(slot.id, None)
-                self._put_away(slot)
+        kept = [slot for slot in self._slots if slot.is_running and slot.length]
+        room = self._idle_tokens
+        leaving = []
+        for number, slot in enumerate(reversed(self._idle())):
+            own = self._own_tokens(slot, kept) if number < _MOST_IDLE else slot.length
+            if 0 < own <= room and number < _MOST_IDLE:
+                kept.append(slot)
+                room -= own
+            else:
+                leaving.append(slot)
+        for slot in reversed(leaving):
+            self._put_away(slot)
 
-    def _own_tokens(self, slot: Slot) -> int:
-        """How many of a slot's cells no other slot shares with it."""
-        others = [
+    def _own_tokens(self, slot: Slot, others: Iterable[Slot]) -> int:
+        """How many of a slot's tokens no other one has."""
+        shared = (
             min(common_prefix(slot.tokens, other.tokens), slot.length, other.length, limit)
-            for other in self._slots
+            for other in others
             if other is not slot and other.length and (limit := reach(slot.namespace, other.namespace))
-        ]
-        return slot.length - max(others, default=0)
+        )
+        return slot.length - max(shared, default=0)
 
     def _idle(self) -> list[Slot]:
         """The finished slots that hold something, the least recently used first."""
@@ -208,17 +223,37 @@ class KvCache:
     def _put_away(self, slot: Slot) -> None:
         """Free a slot; its KV goes to the shelf, if there is one and it is not kept elsewhere."""
         if self._shelf and slot.length >= _WORTH_KEEPING:
-            known = self._shelf.longest([*slot.tokens[: slot.length], -1], slot.namespace)[1]
-            if known < slot.length and self._own_tokens(slot) * _LARGEST_TO_OWN >= slot.length:
-                self._shelf.put(slot.tokens[: slot.length], slot.namespace, self._memory.save(slot.id))
+            tokens = slot.tokens[: slot.length]
+            is_known = self._shelf.longest([*tokens, -1], slot.namespace)[1] >= slot.length
+            is_worth_it = self._own_tokens(slot, self._slots) * _LARGEST_TO_OWN >= slot.length
+            if not is_known and is_worth_it and self._memory.saved_bytes(slot.id) <= self._shelf.most_bytes:
+                self._shelve(slot, tokens)
         self.drop(slot)
 
-    def _bring_back(self, kept: ShelvedKv, slot: Slot) -> bool:
-        """Put a KV into a slot that isn't running, for whose cells others may have to leave. False if none can."""
+    def _shelve(self, slot: Slot, tokens: list[int]) -> None:
+        try:
+            state = self._memory.save(slot.id)
+        except MemoryError:
+            return  # it is computed again
+        if self._shelf and state:
+            self._shelf.put(tokens, slot.namespace, state)
+
+    def _bring_back(self, kept: ShelvedKv, slot: Slot, length: int) -> bool:
+        """Put the first `length` tokens of a KV into a slot that isn't running; others may have to leave for it.
+
+        Where another slot has the beginning of them, its cells are shared. False if there is no room.
+        """
         self._put_away(slot)
         while not self._memory.restore(slot.id, kept.state):
             if not self.evict():
+                self.drop(slot)
+                if self._shelf and not any(other.is_running for other in self._slots):
+                    self._shelf.remove(kept)  # it never will have
                 return False
+        self._memory.truncate(slot.id, length)
+        source, shared = self._longest_prefix([*kept.tokens[:length], -1], kept.namespace)
+        if source is not None and shared:
+            self._memory.share_prefix(source.id, slot.id, shared)
         if self._shelf:
             self._shelf.note_use(kept)
         return True

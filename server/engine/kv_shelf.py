@@ -11,14 +11,19 @@ from dataclasses import dataclass
 
 from server.engine.shared_prefix import adapter_of, common_prefix, reach
 
+KvState = bytes | bytearray
+"""What `Context.save` gave."""
+_MOST = 512
+"""Entries: each is looked at for each prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShelvedKv:
-    """The KV of `tokens`, as `Context.save` gave it."""
+    """The KV of `tokens`."""
 
     tokens: list[int]
     namespace: object
-    state: bytes
+    state: KvState
 
 
 class KvShelf:
@@ -28,26 +33,27 @@ class KvShelf:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._kept: tuple[ShelvedKv, ...] = ()
         """The least recently used first."""
         self.bytes_used = 0
 
-    def put(self, tokens: list[int], namespace: object, state: bytes) -> None:
+    def put(self, tokens: list[int], namespace: object, state: KvState) -> None:
         """Keep it, in the place of what is a beginning of it."""
-        if len(state) <= self._most_bytes:
-            kept = [one for one in self._kept if not self._is_part(one, tokens, namespace)]
-            self._replace([*kept, ShelvedKv(tokens, namespace, state)])
+        kept = [one for one in self._kept if not self._is_part(one, tokens, namespace)]
+        self._replace([*kept, ShelvedKv(tokens, namespace, state)])
 
     def longest(self, tokens: Tokens[int], namespace: object) -> tuple[ShelvedKv | None, int]:
-        """What has the longest beginning in common with `tokens`, and how long that is; the last token is left out."""
+        """What has the longest beginning in common with `tokens`, and how long that is; the last token is left out.
+        Of several the last used."""
         best: ShelvedKv | None = None
         best_length = 0
-        for one in self._kept:
+        for one in reversed(self._kept):
             limit = min(reach(one.namespace, namespace), len(one.tokens), len(tokens) - 1)
-            length = min(common_prefix(one.tokens, tokens), limit) if limit > best_length else 0
-            if length > best_length:
-                best, best_length = one, length
+            if limit > best_length and one.tokens[best_length] == tokens[best_length]:
+                length = min(common_prefix(one.tokens, tokens), limit)
+                if length > best_length:
+                    best, best_length = one, length
         return best, best_length
 
     def note_use(self, used: ShelvedKv) -> None:
@@ -55,6 +61,9 @@ class KvShelf:
         others = [one for one in self._kept if one is not used]
         if len(others) < len(self._kept):
             self._replace([*others, used])
+
+    def remove(self, entry: ShelvedKv) -> None:
+        self._replace([one for one in self._kept if one is not entry])
 
     def forget(self, adapter: object) -> None:
         """Drop what an adapter has computed."""
@@ -65,8 +74,9 @@ class KvShelf:
 
     def _replace(self, kept: list[ShelvedKv]) -> None:
         used = sum(len(one.state) for one in kept)
-        first = 0
-        while used > self._most_bytes:
+        first = max(0, len(kept) - _MOST)
+        used -= sum(len(one.state) for one in kept[:first])
+        while used > self.most_bytes:
             used -= len(kept[first].state)
             first += 1
         self._kept, self.bytes_used = tuple(kept[first:]), used

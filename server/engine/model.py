@@ -69,6 +69,8 @@ class Model:
         self.train_context: int = llama.llama_model_n_ctx_train(self.handle)
         """Tokens the model was trained to look back."""
         self.is_offloaded = settings.gpu_layers != 0
+        self.has_window: bool = llama.llama_model_n_swa(self.handle) > 0
+        """Some layers look back so far only: what they have forgotten is in no saved state."""
         self.can_share_prefixes = not (
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )

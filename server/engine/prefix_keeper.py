@@ -16,6 +16,7 @@ from typing import Protocol
 from server.engine.adapter import Adapter
 from server.engine.errors import EngineStoppedError
 from server.engine.kv_cache import KvCache
+from server.engine.kv_shelf import KvState
 from server.engine.prefix_store import PrefixStore, file_digest
 
 logger = logging.getLogger("trammel.prefixes")
@@ -28,7 +29,7 @@ _REMEMBERED = 64
 class EngineThread(Protocol):
     """Where the KV may be touched."""
 
-    def between_steps(self, act: Callable[[], bytes | bool | None]) -> "Future[bytes | bool | None]": ...
+    def between_steps(self, act: Callable[[], KvState | bool | None]) -> "Future[KvState | bool | None]": ...
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ class PrefixKeeper:
         except EngineStoppedError:
             use.is_stored = False  # there is another chance at the end
             return
-        if isinstance(state, bytes):
+        if isinstance(state, bytes | bytearray):
             await asyncio.to_thread(self._store.write, use.tokens, digest, state)
         else:
             use.is_stored = False

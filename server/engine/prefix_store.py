@@ -22,6 +22,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from server.engine.errors import PrefixStoreError
+from server.engine.kv_shelf import KvState
 from server.engine.types import FlashAttention, KvType
 
 logger = logging.getLogger("trammel.prefixes")
@@ -119,7 +120,7 @@ class PrefixStore:
             os.utime(path)  # the order of use is the order of these times
         return body[len(known) :]
 
-    def write(self, tokens: Sequence[int], adapter: str, state: bytes) -> bool:
+    def write(self, tokens: Sequence[int], adapter: str, state: KvState) -> bool:
         """Keep a state. False, and why in the log, if it can't be kept."""
         body = np.asarray(tokens, dtype="<i4").tobytes() + state
         header = json.dumps(self._header(len(tokens), body, adapter)).encode() + b"\n"

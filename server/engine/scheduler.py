@@ -73,9 +73,8 @@ class Scheduler:
             if self._is_being_prefilled(sequence) or self._suspects:
                 break
             self.waiting.popleft()
-            sequence.slot = self._cache.take(sequence.tokens, sequence.namespace)
-            if sequence.judge is not None:
-                self._cache.truncate(sequence.slot, 0)
+            is_judged = sequence.judge is not None
+            sequence.slot = self._cache.take(sequence.tokens, sequence.namespace, is_fresh=is_judged)
             if sequence.cached_tokens is None:
                 sequence.cached_tokens = sequence.slot.length
             self.running.append(sequence)
@@ -137,7 +136,7 @@ class Scheduler:
             return False
         youngest = self.running.pop()
         if youngest.slot is not None:
-            self._cache.drop(youngest.slot)
+            self._cache.park(youngest.slot)
             youngest.slot = None
         self.waiting.appendleft(youngest)
         self.parked += 1

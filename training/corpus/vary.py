@@ -84,7 +84,7 @@ def change_things(conversation: Conversation, seed: int) -> Conversation:
         return pattern.sub(other, text)
 
     tools = tuple(
-        Tool(swap(tool.name), json.loads(swap(json.dumps(tool.parameters))), swap(tool.description))
+        Tool(swap(tool.name), json.loads(swap(json.dumps(tool.parameters))), swap(tool.description or "") or None)
         for tool in conversation.tools
     )
     messages = tuple(

@@ -37,6 +37,24 @@ async def test_a_prompt_that_comes_again_gets_its_kv_back_and_says_the_same(mode
         assert cached > 60
 
 
+@pytest.mark.parametrize("flash_attention", ["on", "off"])
+async def test_what_comes_back_beside_a_long_answer_says_the_same(model: Model, flash_attention: str) -> None:
+    """Its cells are where the other's are not, and it shares the opening with it."""
+    async with running_engine(model, sequences=3, flash_attention=flash_attention, kv_type="f32") as engine:
+        engine._worker._cache._idle_tokens = 0
+        alone = [(await say(engine, text))[0] for text in TOLD]
+        endless = Sampling(temperature=0, logit_bias={1: -100})
+        prompt = engine.tokenize(f"{OPENING}<|user|>Sing.<|end|><|assistant|>")
+        lasting = await engine.submit(GenerationRequest(prompt, endless, max_tokens=3000))
+        await anext(lasting)
+        for _ in range(2):
+            beside = [await say(engine, text) for text in TOLD]
+            assert [text for text, _ in beside] == alone
+            assert min(cached for _, cached in beside) > 60
+        assert engine.stats.running == 1
+        await lasting.cancel()
+
+
 async def test_without_memory_for_it_finished_requests_stay_in_the_cells(model: Model) -> None:
     async with running_engine(model, idle_kv_bytes=0) as engine:
         for text in TOLD:
@@ -58,6 +76,9 @@ async def test_an_adapters_kv_comes_back_for_that_adapter_only(model: Model, tmp
         text, cached = await say(engine, TOLD[0], "one")
         assert text == alone[0]
         assert cached > 60
+        shelved = engine.stats.kv_shelved_bytes
         engine.unload_adapter("one")
+        await say(engine, TOLD[1])
+        assert engine.stats.kv_shelved_bytes < shelved
         await engine.load_adapter("one", lora)
         assert (await say(engine, TOLD[0], "one"))[1] == 0

@@ -1,44 +1,89 @@
 """Which KV is reused, and which is given up."""
 
+from dataclasses import dataclass
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.engine.kv_cache import KvCache
+from server.engine.kv_cache import KvCache, Slot
 from server.engine.kv_shelf import KvShelf
-from server.engine.shared_prefix import common_prefix
+from server.engine.shared_prefix import Activated, common_prefix, reach
+
+
+@dataclass(eq=False)
+class Cell:
+    """The KV of one token, as its namespace computed it."""
+
+    token: int
+    namespace: object
 
 
 class Cells:
-    """Remembers which tokens' KV each sequence holds, as llama.cpp would."""
+    """Remembers whose KV each sequence holds, as llama.cpp would; cells may belong to several."""
 
     def __init__(self, slots: int) -> None:
-        self.lengths = [0] * slots
+        self.held: list[list[Cell]] = [[] for _ in range(slots)]
         self.copies: list[tuple[int, int, int]] = []
+        self.saved: list[list[Cell]] = []
         self.room = 10_000
 
+    @property
+    def lengths(self) -> list[int]:
+        return [len(cells) for cells in self.held]
+
+    @property
+    def used(self) -> int:
+        return len({id(cell) for cells in self.held for cell in cells})
+
     def copy_prefix(self, source: int, target: int, length: int) -> None:
-        assert length <= self.lengths[source]
-        self.lengths[target] = length
+        assert length <= len(self.held[source])
+        assert not self.held[target]
+        self.held[target] = self.held[source][:length]
         self.copies.append((source, target, length))
 
+    def share_prefix(self, source: int, target: int, length: int) -> None:
+        assert length <= min(len(self.held[source]), len(self.held[target]))
+        assert source != target
+        self.held[target][:length] = self.held[source][:length]
+
     def truncate(self, sequence: int, length: int) -> None:
-        self.lengths[sequence] = min(self.lengths[sequence], length)
+        del self.held[sequence][length:]
+
+    def saved_bytes(self, sequence: int) -> int:
+        return len(self.held[sequence])
 
     def save(self, sequence: int) -> bytes:
-        assert self.lengths[sequence]
-        return bytes(self.lengths[sequence])
+        """As many bytes as cells; the first ones tell which."""
+        assert self.held[sequence]
+        self.saved.append(list(self.held[sequence]))
+        return (len(self.saved) - 1).to_bytes(4, "big") + bytes(len(self.held[sequence]) - 4)
 
     def restore(self, sequence: int, state: bytes) -> bool:
-        assert not self.lengths[sequence]
-        if sum(self.lengths) + len(state) > self.room:
+        assert not self.held[sequence]
+        if self.used + len(state) > self.room:
             return False
-        self.lengths[sequence] = len(state)
+        cells = self.saved[int.from_bytes(state[:4], "big")]
+        self.held[sequence] = [Cell(cell.token, cell.namespace) for cell in cells]
         return True
+
+    def clear_memory(self) -> None:
+        for cells in self.held:
+            cells.clear()
 
 
 def cache_of(slots: int) -> tuple[KvCache, Cells]:
     cells = Cells(slots)
     return KvCache(cells, slots), cells
+
+
+def decode(cells: Cells, slot: Slot) -> None:
+    """Pretend that all tokens of the slot have been decoded; what it has of them must be theirs."""
+    held = cells.held[slot.id]
+    assert [cell.token for cell in held] == slot.tokens[: slot.length]
+    for place, cell in enumerate(held):
+        assert place < reach(cell.namespace, slot.namespace)
+    held += [Cell(token, slot.namespace) for token in slot.tokens[slot.length :]]
+    slot.length = len(slot.tokens)
 
 
 def shelving(slots: int = 6, most_bytes: int = 1000, idle_tokens: int | None = 10) -> tuple[KvCache, Cells]:
@@ -58,12 +103,6 @@ def run(cache: KvCache, cells: Cells, tokens: list[int], namespace: object = Non
 
 def talk(number: int, length: int = 100) -> list[int]:
     return [number * 1000 + n for n in range(length)]
-
-
-def decode(cells: Cells, slot: object) -> None:
-    """Pretend that all tokens of the slot have been decoded."""
-    slot.length = len(slot.tokens)  # type: ignore[attr-defined]
-    cells.lengths[slot.id] = slot.length  # type: ignore[attr-defined]
 
 
 def test_a_prompt_takes_over_the_longest_common_prefix() -> None:
@@ -204,7 +243,6 @@ def test_slots_that_run_out_go_to_the_shelf_too() -> None:
 
 def test_wiping_takes_the_shelf_with_it() -> None:
     cache, cells = shelving()
-    cells.clear_memory = lambda: None  # type: ignore[attr-defined]
     run(cache, cells, talk(1))
     run(cache, cells, talk(2))
     cache.clear()
@@ -215,30 +253,92 @@ def test_a_beginning_can_be_taken_out_of_what_is_on_the_shelf() -> None:
     cache, cells = shelving()
     run(cache, cells, talk(1))
     run(cache, cells, talk(2))
-    assert cache.extract(talk(1, 60), None) == bytes(60)
-    assert cache.extract(talk(2, 60), None) == bytes(60)
-    assert cache.extract(talk(3, 60), None) is None
-    assert cache.insert(talk(3, 60), None, bytes(60))
-    assert cache.shared_length(talk(3)) == 60
+    states = [cache.extract(talk(number, 60), None) for number in (1, 2, 3)]
+    assert [state and len(state) for state in states] == [60, 60, None]
+    assert states[0]
+    cache.clear()
+    assert cache.insert(talk(1, 60), None, states[0])
+    assert run(cache, cells, talk(1)) == 60
+
+
+def test_what_comes_back_shares_the_cells_of_what_others_have_of_it() -> None:
+    cache, cells = shelving(slots=12, most_bytes=5000)
+    for number in range(4):
+        run(cache, cells, [*talk(0, 400), *talk(number + 1)])
+    running = [cache.take([*talk(0, 400), *talk(number + 1), 5]) for number in range(4)]
+    for slot in running:
+        assert slot.length == 500
+        decode(cells, slot)
+    assert cells.used == 400 + 4 * 101
+
+
+def test_a_prompt_that_is_judged_takes_nothing_and_nothing_from_others() -> None:
+    cache, cells = shelving()
+    run(cache, cells, talk(1))
+    slot = cache.take(talk(1), is_fresh=True)
+    assert slot.length == 0
+    cache.release(slot)
+    assert cache.shared_length([*talk(1), 5]) == 100
+
+
+def test_a_generation_that_is_parked_goes_on_where_it_was() -> None:
+    cache, cells = shelving()
+    slot = cache.take(talk(1))
+    decode(cells, slot)
+    cache.park(slot)
+    assert cells.used == 0
+    assert cache.take([*talk(1), 5]).length == 100
+
+
+def test_what_finishes_beside_others_makes_room_for_them_at_once() -> None:
+    cache, cells = shelving()
+    lasting, brief = cache.take(talk(1)), cache.take(talk(2))
+    for slot in (lasting, brief):
+        decode(cells, slot)
+    cache.release(brief)
+    assert cells.used == 100
+
+
+NAMESPACES = (None, "a", "b", Activated("a", 25), Activated("b", 60))
 
 
 @given(
-    prompts=st.lists(
-        st.tuples(st.lists(st.integers(0, 1), max_size=3), st.integers(30, 90), st.booleans()), max_size=20
-    )
+    steps=st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 1), max_size=3),
+            st.integers(30, 90),
+            st.sampled_from(NAMESPACES),
+            st.sampled_from(["run", "run", "stay", "fresh", "evict", "park", "extract", "forget"]),
+        ),
+        max_size=25,
+    ),
+    room=st.integers(300, 700),
 )
-def test_the_book_keeping_agrees_with_the_cells_whatever_is_shelved(
-    prompts: list[tuple[list[int], int, bool]],
+def test_whatever_is_done_no_token_gets_the_kv_of_another(
+    steps: list[tuple[list[int], int, object, str]], room: int
 ) -> None:
     cache, cells = shelving(slots=4, most_bytes=200, idle_tokens=40)
-    running = []
-    for branches, length, stays in prompts:
+    cells.room = room
+    running: list[Slot] = []
+    for branches, length, namespace, act in steps:
         tokens = [7] * 20 + [branch for branch in branches for _ in range(20)] + [3] * length
-        slot = cache.take(tokens)
-        assert slot.length == cells.lengths[slot.id] < len(tokens)
-        decode(cells, slot)
-        running.append(slot)
-        while len(running) > (2 if stays else 0):
-            cache.release(running.pop(0))
+        if act == "evict":
+            cache.evict()
+        elif act == "forget":
+            cache.forget("a")
+        elif act == "extract":
+            state = cache.extract(tokens[:40], namespace)
+            if state is not None:
+                assert [cell.token for cell in cells.saved[int.from_bytes(state[:4], "big")]] == tokens[:40]
+                cache.insert(tokens[:40], namespace, state)
+        elif act == "park" and running:
+            cache.park(running.pop())
+        else:
+            slot = cache.take(list(tokens), namespace, is_fresh=act == "fresh")
+            assert slot.length == cells.lengths[slot.id] < len(tokens)
+            decode(cells, slot)
+            running.append(slot)
+            while len(running) > (2 if act == "stay" else 0):
+                cache.release(running.pop(0))
         assert cache.cells_used == sum(cells.lengths)
         assert cache.shelved_bytes <= 200
