@@ -65,7 +65,7 @@ class Runs:
     @property
     def waiting_approvals(self) -> int:
         """Calls that wait for a person."""
-        return sum(len(run.state.approvals) for run in self._live.values() if run.state.ended is None)
+        return sum(len(run.state.approvals) for run in self._live.values())
 
     async def start(self, started: Started, owner: str = "") -> Run:
         """A new run, stored and under way."""

@@ -174,8 +174,8 @@ class RunState:
 
     @property
     def approvals(self) -> list[CallState]:
-        """Calls that wait for a person."""
-        return [call for call in self._turn if call.awaits_decision]
+        """Calls that wait for a person; none once the run has ended."""
+        return [call for call in self._turn if call.awaits_decision and self.ended is None]
 
     @property
     def is_turn_over(self) -> bool:

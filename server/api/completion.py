@@ -27,6 +27,7 @@ from server.engine.types import (
     FinishReason,
     GenerationRequest,
     PromptLogprobs,
+    Sampling,
     TokenLogprob,
     Usage,
 )
@@ -35,6 +36,8 @@ logger = logging.getLogger("trammel.api")
 
 WireReason = Literal["stop", "length", "tool_calls"]
 NO_USAGE = Usage(0, 0, 0, 0)
+_NEVER = -1000.0
+"""Bias of a token that is not to be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ class Completion:
         """Submit `count` generations; none stays behind if one is refused. `opening`: see `Openings`."""
         base = GenerationRequest(
             tokens,
-            self.request.sampling,
+            self._sampling,
             self._prepared.grammar.constraint,
             self.request.stop,
             self.request.max_tokens,
@@ -192,7 +195,7 @@ class Completion:
             self._streams,
             opening,
         )
-        seed = self.request.sampling.seed
+        seed = base.sampling.seed
         try:
             for number in range(count):
                 varied = base if seed is None else replace(base, sampling=replace(base.sampling, seed=seed + number))
@@ -200,6 +203,16 @@ class Completion:
         except BaseException:
             await self.cancel()
             raise
+
+    @property
+    def _sampling(self) -> Sampling:
+        """Where nothing can be called, the token that begins a call is out of reach: a small model may well say it."""
+        sampling = self.request.sampling
+        token = self.services.call_token
+        is_free = self._prepared.grammar.constraint is None and self.request.is_constrained
+        if token is None or not is_free or self._prepared.calls_at != "nowhere":
+            return sampling
+        return replace(sampling, logit_bias={token: _NEVER, **sampling.logit_bias})
 
     def _with_reasoning(self, usage: Usage, choice: int, length: int) -> Usage:
         """`length`: characters of the answer that were thought."""

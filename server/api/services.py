@@ -59,6 +59,13 @@ class Services:
         """End the requests under way, after the step under way, with ShuttingDownError."""
         self.engine.stop()
 
+    @property
+    def call_token(self) -> int | None:
+        """The token that begins a call, where it is a mark of its own (`<tool_call>`)."""
+        vocabulary = self.engine.model.vocabulary
+        first = vocabulary.tokenize(self.conversations.dialect.trigger)[0]
+        return first if vocabulary.name(first) in vocabulary.control_names | vocabulary.word_names else None
+
     def start(self) -> None:
         self.engine.start()
 

@@ -98,6 +98,17 @@ def test_a_streamed_call_adds_up_to_the_whole_one(client: openai.OpenAI) -> None
     assert usage.completion_tokens == whole.usage.completion_tokens
 
 
+def test_where_nothing_can_be_called_no_call_is_begun(client: openai.OpenAI) -> None:
+    """The model was trained to call: it would, tool or not."""
+    tool: Any = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    for given in ({}, {"tools": [tool], "tool_choice": "none"}):
+        for place in ("Paris", "Oslo", "Lima", "Rome"):
+            messages: Any = [{"role": "user", "content": f"What is the weather in {place}?"}]
+            answer = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=12, **given)
+            assert "<tool_call>" not in (answer.choices[0].message.content or "")
+            assert answer.choices[0].message.tool_calls is None
+
+
 def test_streamed_text_adds_up_to_the_whole_text(client: openai.OpenAI) -> None:
     # what the model is sure of: another request beside it may turn a near tie
     messages: Any = [{"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}]
@@ -336,7 +347,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_log_probabilities_come_as_the_sdk_wants_them(client: openai.OpenAI) -> None:
-    asked: Any = {"model": MODEL, "messages": QUESTION, "max_tokens": 8, "temperature": 0, "logprobs": True}
+    messages = [{"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}]  # no call comes to its mind here
+    asked: Any = {"model": MODEL, "messages": messages, "max_tokens": 8, "temperature": 0, "logprobs": True}
     choice = client.chat.completions.create(**asked, top_logprobs=3).choices[0]
     assert choice.logprobs
     tokens = choice.logprobs.content or []

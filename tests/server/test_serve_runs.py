@@ -126,18 +126,19 @@ def test_a_run_in_the_background_is_shown_listed_and_streamed_from_any_event(url
 
 def test_who_listens_to_a_run_in_the_background_hears_each_turn_as_it_is_spoken(url: str) -> None:
     run = ask(url, [], "runs", tools=[LOOK], trammel={"max_steps": 2}).json()["id"]
-    (call,) = until(url, run, "waiting_for_client")["client_calls"]
     told: list[dict[str, Any]] = []
     with httpx.stream("GET", f"{url}/v1/runs/{run}/events", timeout=60) as stream:
         for line in stream.iter_lines():
             if line.startswith("data: "):
                 told.append(json.loads(line.removeprefix("data: ")))
-                if told[-1]["kind"] == "judged" and told[-1]["call"] == call["id"]:
-                    results = {"results": [{"call_id": call["id"], "content": "blue"}]}
+                if told[-1]["kind"] == "judged":
+                    until(url, run, "waiting_for_client")
+                    results = {"results": [{"call_id": told[-1]["call"], "content": "blue"}]}
                     assert httpx.post(f"{url}/v1/runs/{run}/results", json=results).status_code == 200
-    second = told[[event["kind"] for event in told].index("received") :]
-    (spoke,) = [event for event in second if event["kind"] == "spoke"]
-    heard = [event for event in second if event["kind"] == "delta"]
+    kinds = [event["kind"] for event in told]
+    begin = kinds.index("received")
+    end = kinds.index("spoke", begin)
+    spoke, heard = told[end], [event for event in told[begin:end] if event["kind"] == "delta"]
     assert len(heard) > 1
     assert "".join(delta.get("content", "") for delta in heard) == spoke["content"]
     for call in spoke["calls"]:

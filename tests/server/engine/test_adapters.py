@@ -81,8 +81,8 @@ async def test_the_prefix_cache_never_crosses_adapters(model: Model, loras: list
 async def test_an_adapter_unloaded_while_it_is_used_serves_its_last_request(model: Model, loras: list[Path]) -> None:
     async with running_engine(model) as engine:
         await engine.load_adapter("one", loras[0])
-        expected = await say(engine, "one", 200)
-        running = asyncio.create_task(say(engine, "one", 200))
+        expected = await say(engine, "one", 40)
+        running = asyncio.create_task(say(engine, "one", 40))
         while not engine.stats.running:
             await asyncio.sleep(0.001)
         engine.unload_adapter("one")

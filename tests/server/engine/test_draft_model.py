@@ -25,6 +25,7 @@ from tests.server.engine.test_speculation import COPY, FREE, LAZY, ask
 WIDTH = 5
 
 
+LONG = "Please copy Zunkusefo Tesbi Burpe VRTRMXS Zuhezi Hinvu Vorvilo Nintezene FQ598"
 ENDLESS = Sampling(temperature=0, logit_bias={1: -100})
 
 
@@ -103,9 +104,9 @@ async def test_a_model_that_guesses_itself_saves_its_steps(model: Model, relativ
     steps = []
     for draft in (None, relatives["itself"]):
         async with drafting_engine(model, draft) as engine:
-            await texts_of(engine, [ask(engine, FREE[0], sampling=ENDLESS)])
+            await texts_of(engine, [ask(engine, LONG)])
             steps.append(engine.stats.steps)
-    assert steps[1] <= steps[0] / 3
+    assert steps[1] <= steps[0] / WIDTH
 
 
 @pytest.mark.usefixtures("always_drafts")
@@ -121,7 +122,9 @@ async def test_with_a_seed_the_same_random_numbers_draw_the_same_tokens(
 
 
 @pytest.mark.usefixtures("always_drafts")
-@pytest.mark.parametrize("sampling", [Sampling(top_k=3), Sampling(temperature=0.3)])
+@pytest.mark.parametrize(
+    "sampling", [Sampling(temperature=8.0, top_k=3), Sampling(temperature=8.0, top_k=4, top_p=0.9)]
+)
 async def test_above_temperature_zero_the_distribution_is_the_same(
     model: Model, relatives: dict[str, Path], sampling: Sampling
 ) -> None:
@@ -130,11 +133,11 @@ async def test_above_temperature_zero_the_distribution_is_the_same(
     for draft, first in ((None, 0), (relatives["itself"], 10_000)):
         async with drafting_engine(model, draft, waiting=500) as engine:
             seeds = range(first, first + 500)
-            question = "What is the weather in Paris tomorrow?"
+            question = "Where is the church?"
             requests = [ask(engine, question, max_tokens=3, sampling=replace(sampling, seed=seed)) for seed in seeds]
             counts.append(Counter(await texts_of(engine, requests)))
             stats = engine.stats
-    assert 100 < stats.accepted_tokens < stats.drafted_tokens * 0.9
+    assert 100 < stats.accepted_tokens < stats.drafted_tokens / 2
     assert is_one_distribution(*counts)
 
 
