@@ -208,7 +208,7 @@ class Completion:
     def _sampling(self) -> Sampling:
         """Where nothing can be called, the token that begins a call is out of reach: a small model may well say it."""
         sampling = self.request.sampling
-        token = self.services.call_token
+        token = self.services.conversations.call_token
         is_free = self._prepared.grammar.constraint is None and self.request.is_constrained
         if token is None or not is_free or self._prepared.calls_at != "nowhere":
             return sampling

@@ -59,13 +59,6 @@ class Services:
         """End the requests under way, after the step under way, with ShuttingDownError."""
         self.engine.stop()
 
-    @property
-    def call_token(self) -> int | None:
-        """The token that begins a call, where it is a mark of its own (`<tool_call>`)."""
-        vocabulary = self.engine.model.vocabulary
-        first = vocabulary.tokenize(self.conversations.dialect.trigger)[0]
-        return first if vocabulary.name(first) in vocabulary.control_names | vocabulary.word_names else None
-
     def start(self) -> None:
         self.engine.start()
 
@@ -117,6 +110,9 @@ def conversations_of(model: Model) -> Conversations:
     template = ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
     conversations = Conversations(template, SpecialNames(vocabulary.control_names, vocabulary.word_names))
     vocabulary.speak(conversations.dialect.marks)
+    first = vocabulary.tokenize(conversations.dialect.trigger)[0]
+    if vocabulary.name(first) in vocabulary.control_names | vocabulary.word_names:
+        conversations.call_token = first
     return conversations
 
 

@@ -50,6 +50,8 @@ class Conversations:
         self.dialect: Dialect = dialect_of(template)
         self._names = _names_for(self.dialect, template, names)
         self._grammars = AnswerGrammars(self.dialect)
+        self.call_token: int | None = None
+        """The token that begins a call, where that is a mark of its own (`<tool_call>`)."""
         self._history = history_for(template, self.dialect)
 
     def prepare(self, request: ChatRequest) -> Prepared:

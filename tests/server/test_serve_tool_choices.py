@@ -140,7 +140,11 @@ def test_a_formats_keyword_is_refused_or_told_the_same_way(server_url: str) -> N
 
 def test_min_p_of_one_leaves_the_likeliest_token_alone(server_url: str) -> None:
     """Whatever the seed: each drawn token is the first of its row."""
-    fields = {"tools": None, "max_tokens": 12, "logprobs": True, "top_logprobs": 1, "temperature": 2}
+    messages = [
+        {"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}
+    ]  # a call, the likeliest elsewhere, may not be
+    asked = {"messages": messages, "tools": None, "temperature": 2}
+    fields = {**asked, "max_tokens": 12, "logprobs": True, "top_logprobs": 1}
     for seed in range(3):
         for token in answer(server_url, min_p=1, seed=seed, **fields)["logprobs"]["content"]:
             assert token["logprob"] == token["top_logprobs"][0]["logprob"]
