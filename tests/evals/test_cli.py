@@ -76,7 +76,10 @@ def test_a_run_stopped_by_the_user_or_killed_goes_on_where_it_was(tmp_path: Path
 
     with answering(talk) as url:
         asked = [SAMPLE, "--endpoint", f"them={url}", "--parallel", "1", "--output"]
-        command = [sys.executable, "-m", "evals", "eval", *asked, str(tmp_path / "broken")]
+        # who runs these tests in the background of a shell lets their children ignore SIGINT
+        start = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        start += "runpy.run_module('evals', run_name='__main__')"
+        command = [sys.executable, "-c", start, "eval", *asked, str(tmp_path / "broken")]
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         answers = tmp_path / "broken" / "answers.jsonl"
         while not answers.exists() or answers.read_text().count("\n") < 2:

@@ -140,9 +140,8 @@ def test_a_formats_keyword_is_refused_or_told_the_same_way(server_url: str) -> N
 
 def test_min_p_of_one_leaves_the_likeliest_token_alone(server_url: str) -> None:
     """Whatever the seed: each drawn token is the first of its row."""
-    messages = [
-        {"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}
-    ]  # a call, the likeliest elsewhere, may not be
+    # elsewhere the likeliest is to call, which may not be
+    messages = [{"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}]
     asked = {"messages": messages, "tools": None, "temperature": 2}
     fields = {**asked, "max_tokens": 12, "logprobs": True, "top_logprobs": 1}
     for seed in range(3):
