@@ -1,4 +1,4 @@
-# docker build -t trammel . && docker run -p 8000:8000 trammel
+# docker build -t trammel . && docker run -p 127.0.0.1:8000:8000 trammel
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake git && rm -rf /var/lib/apt/lists/*
 # One image for many processors: AVX2 at most, and nothing of the build machine's own.

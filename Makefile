@@ -29,7 +29,7 @@ tests: $(VENV)/.dev
 clients: $(VENV)/.dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --constraint tests/clients/constraints.txt --editable '.[clients]'
 	if command -v npm >/dev/null; then scripts/node_clients.sh; fi
-	$(BIN)/pytest tests/clients -W default $(ARGS)
+	$(BIN)/pytest tests/clients $(ARGS)
 
 # Random requests made from our own OpenAPI document, to a server of their own: no 5xx, no hang, nothing undescribed.
 CASES ?= 5000
@@ -65,8 +65,8 @@ eval: $(VENV)/.dev
 # The promise, counted: more than 2,000 calls that are required, at temperature 1.
 eval-promise: SUITES = scenarios
 eval-promise: $(VENV)/.dev
-	LLAMA_SERVER= OUTPUT=runs/eval-promise scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) --choice required --temperature 1 --seeds 16 --grammar on \
-		--max-tokens 256 $(ARGS)
+	LLAMA_SERVER= OUTPUT=runs/eval-promise scripts/eval.sh $(BIN) "$(SUITES)" $(LIMIT) \
+		--choice required --temperature 1 --seeds 16 --grammar on --max-tokens 256 $(ARGS)
 
 # A tool set that no model has seen: what fine-tuning gains on it and what it forgets. Needs the chat data (TRAMMEL_DATA).
 case-study: $(VENV)/.dev

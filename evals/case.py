@@ -61,6 +61,8 @@ class Case:
 
     text: str | None = None
     """A text that is only judged: how likely is it?"""
+    conversation: str = ""
+    """Whose turn it is: turns of one are no independent evidence. Empty: it stands alone."""
 
     def schema_of(self, name: str) -> Json | None:
         """The parameters of a tool, None if there is none of that name."""

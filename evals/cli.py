@@ -107,10 +107,11 @@ def compare(
     from evals.report.terminal import print_changes, print_sections
 
     records: list[Record] = []
+    names = [path.name for path in runs]
     try:
         for path in runs:
             found = RunFolder(path).records()
-            prefix = f"{path.name}: " if len(runs) > 1 else ""
+            prefix = f"{path.name if names.count(path.name) == 1 else path}: " if len(runs) > 1 else ""
             records += [dataclasses.replace(record, endpoint=prefix + record.endpoint) for record in found]
     except FolderError as error:
         _fail(str(error))
@@ -150,7 +151,7 @@ def _tell_errors(records: "list[Record]") -> None:
 
 
 def _fail_without(error: ModuleNotFoundError) -> NoReturn:
-    _fail(f"this command needs {error.name}; install it with: pip install 'trammel[eval]'")
+    _fail(f"this command needs {error.name}; install it with: pip install -c constraints.txt -e '.[eval]'")
 
 
 def _warn(message: str) -> None:

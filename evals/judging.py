@@ -20,6 +20,7 @@ Scores = dict[str, Score]
 _TORN_CALL = re.compile(r'<\|?tool_call|\[TOOL_CALLS\]|<function=|<\|python_tag\|>|"arguments"\s*:|"parameters"\s*:')
 """What a call that the endpoint could not read looks like in the text."""
 
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _ELSEWHERE = frozenset(("$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "patternProperties"))
 """Where a schema's names may stand elsewhere than in its `properties`."""
 
@@ -143,6 +144,9 @@ def _match_scores(case: Case, step: Step) -> Scores:
 
 
 def _schema_scores(schema: Json | bool, step: Step) -> Scores:
+    """None where the schema can't be judged by, whatever was answered."""
+    if conforms(None, schema) is None:
+        return {}
     try:
         verdict = conforms(read_json(step.content), schema)
     except ValueError:
@@ -191,5 +195,15 @@ def _identity(call: MadeCall) -> tuple[str, str]:
 
 
 def _holds_any(text: str, accepted: tuple[str, ...]) -> bool:
-    """Whole words, letter case aside."""
-    return any(re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE) for answer in accepted)
+    """Whole words, letter case aside; a number is the last one that is said."""
+    return any(
+        _last_number(text) == _last_number(answer)
+        if _NUMBER.fullmatch(answer)
+        else re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE) is not None
+        for answer in accepted
+    )
+
+
+def _last_number(text: str) -> float | None:
+    numbers = _NUMBER.findall(text)
+    return float(numbers[-1].replace(",", "")) if numbers else None

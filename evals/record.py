@@ -41,6 +41,8 @@ class Record:
     asked: str = ""
     """The last words of the user, to be read beside the answers."""
     error: str = ""
+    conversation: str = ""
+    """Of a case that is a turn of one."""
 
     @property
     def column(self) -> str:
@@ -74,6 +76,7 @@ class Record:
             gold=[{"name": call.name, "arguments": call.arguments} for call in case.gold] or list(case.possible or ()),
             asked=_last_words(case),
             error=episode.error,
+            conversation=case.conversation,
         )
 
     @classmethod

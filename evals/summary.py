@@ -101,40 +101,50 @@ def tool_shares(records: Iterable[Record]) -> dict[str, Share]:
     for record in records:
         for name, score in record.tools.items():
             scored.setdefault(name, []).append((record, score))
-    return {name: share_of(list(_by_case(entries).values())) for name, entries in sorted(scored.items())}
+    return {name: share_of(list(_by_conversation(entries).values())) for name, entries in sorted(scored.items())}
 
 
 def differences(first: Sequence[Record], second: Sequence[Record]) -> list[Difference]:
     """One column against another, metric by metric."""
-    found: list[tuple[str, list[float], list[float]]] = []
-    for metric in METRICS:
-        pairs = _pairs(first, second, metric)
-        if pairs:
-            found.append((metric, [a for a, _ in pairs], [b for _, b in pairs]))
-    corrected = holm([paired_p(ours, theirs) for _, ours, theirs in found])
+    found = [(metric, pairs) for metric in METRICS if (pairs := _pairs(first, second, metric))]
+    corrected = holm([paired_p([_share(a) for a, _ in pairs], [_share(b) for _, b in pairs]) for _, pairs in found])
     return [
-        Difference(metric, first[0].column, second[0].column, len(ours), (sum(theirs) - sum(ours)) / len(ours), p)
-        for (metric, ours, theirs), p in zip(found, corrected, strict=True)
-    ]
+        Difference(
+            metric, first[0].column, second[0].column, len(pairs),
+            _share(_sum(theirs for _, theirs in pairs)) - _share(_sum(ours for ours, _ in pairs)), p,
+        )
+        for (metric, pairs), p in zip(found, corrected, strict=True)
+    ]  # fmt: skip
 
 
-def _pairs(first: Sequence[Record], second: Sequence[Record], metric: str) -> list[tuple[float, float]]:
-    """The metric of each case at both."""
-    ours, theirs = _by_case(_scored(first, metric)), _by_case(_scored(second, metric))
-    return [(part / whole, theirs[case][0] / theirs[case][1]) for case, (part, whole) in ours.items() if case in theirs]
+def _pairs(first: Sequence[Record], second: Sequence[Record], metric: str) -> list[tuple[Score, Score]]:
+    """The metric's sums of each conversation at both."""
+    ours, theirs = _by_conversation(_scored(first, metric)), _by_conversation(_scored(second, metric))
+    return [(score, theirs[key]) for key, score in ours.items() if key in theirs]
+
+
+def _share(score: Score) -> float:
+    return score[0] / score[1]
+
+
+def _sum(scores: Iterable[Score]) -> Score:
+    parts, wholes = zip(*scores, strict=True)
+    return sum(parts), sum(wholes)
 
 
 def _scored(records: Iterable[Record], metric: str) -> list[tuple[Record, Score]]:
     return [(record, record.scores[metric]) for record in records if metric in record.scores]
 
 
-def _by_case(scored: Iterable[tuple[Record, Score]]) -> dict[tuple[str, str], Score]:
-    """The sums of each case over all seeds, where there are any: asked twice, a case is no second piece of evidence."""
+def _by_conversation(scored: Iterable[tuple[Record, Score]]) -> dict[tuple[str, str], Score]:
+    """The sums of each conversation over its turns and all seeds, where there are any: a case asked twice, or a later
+    turn of the same conversation, is no evidence of its own."""
     sums: dict[tuple[str, str], Score] = {}
     for record, (part, whole) in scored:
         if whole:
-            before = sums.get((record.suite, record.case), (0.0, 0.0))
-            sums[record.suite, record.case] = (before[0] + part, before[1] + whole)
+            key = record.suite, record.conversation or record.case
+            before = sums.get(key, (0.0, 0.0))
+            sums[key] = (before[0] + part, before[1] + whole)
     return sums
 
 
@@ -146,7 +156,7 @@ def _summary(name: str, records: list[Record], prices: dict[str, Price]) -> Summ
     latencies = [latency for record in records for latency in record.latencies]
     shares = {}
     for metric in METRICS:
-        share = share_of(list(_by_case(_scored(records, metric)).values()))
+        share = share_of(list(_by_conversation(_scored(records, metric)).values()))
         if share.count:
             shares[metric] = share
     cost = (prompt * price.prompt + completion * price.completion) / 1e6

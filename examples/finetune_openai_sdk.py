@@ -3,7 +3,7 @@
     trammel serve --home ./trammel-home --worker
     python examples/finetune_openai_sdk.py
 
-With the model in the box this takes a minute or two.
+With the model in the box this takes half a minute of two quiet cores.
 """
 
 import argparse

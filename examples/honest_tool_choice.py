@@ -165,8 +165,9 @@ def an_adapter_leaves_nothing_behind(server: Server) -> Verdict:
     if server.adapter.isdecimal():  # llama-server applies its adapters to every request until it is told not to
         httpx.post(f"{server.url}/lora-adapters", json=[{"id": int(server.adapter), "scale": 0.0}], timeout=30)
     for number in SEEDS:
-        question = [{"role": "user", "content": f"Question {number}: what is the weather in Paris and in Rome?"}]
-        fields: Json = {"messages": question, "temperature": 0, "max_tokens": 24}
+        # an answer that a model is sure of: where two are nearly as likely, how a prompt is cut may turn them
+        question = [{"role": "user", "content": f"Repeat: Paris {number}:40 Rome Oslo"}]
+        fields: Json = {"messages": question, "temperature": 0, "max_tokens": 10}
         if server.adapter.isdecimal():
             adapted = server.ask(**fields, lora=[{"id": int(server.adapter), "scale": 1.0}])
         else:

@@ -6,6 +6,7 @@ larger one with the constructors `literal`, `sequence`, `choice`, `repeat` and `
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -67,7 +68,7 @@ def compile_schema(
     """Compile a schema to a tree.
 
     `strict` refuses what can't be enforced; without it the grammar admits more, and the report says where.
-    `closed` gives objects that list `properties` no others, unless they say `additionalProperties`.
+    `closed` gives objects that list `properties` no others, unless they say `additionalProperties` or nothing is left.
     `openapi` reads OpenAPI 3.0's `nullable` and formats. Without `formats`, `format` is an annotation.
     Raises: UnsupportedSchema, UnsatisfiableSchema, InvalidSchema, LimitExceeded.
     """
@@ -122,5 +123,9 @@ def _fragment(schema: Any, options: Options) -> Fragment:
     try:
         with limited():
             return Compiler(schema, options).compile()
+    except UnsatisfiableSchema:
+        if not options.closed:
+            raise
+        return _fragment(schema, replace(options, closed=False))  # its parts want keys that they don't list
     except RecursionError as error:
         raise LimitExceeded("the schema is nested too deep") from error

@@ -5,14 +5,14 @@ types' nodes. A term is written once and shared; one that is met again while it 
 so recursion ends. Specification: JSON Schema 2020-12, https://json-schema.org/draft/2020-12.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grammars.arrays import array_node
 from grammars.decimals import numbers_node
 from grammars.demands import Demands, Way
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
-from grammars.json_text import BOOLEAN, NULL, Punctuation, Spacing, any_json, canonical, word
+from grammars.json_text import BOOLEAN, NULL, NUMBER, STRING, Punctuation, Spacing, any_json, canonical, word
 from grammars.objects import Member, object_node
 from grammars.options import Options
 from grammars.reader import Reader
@@ -49,7 +49,11 @@ class Compiler:
         self._reader = Reader(document, self._report, options)
         self._arena = self._reader.arena
         self._strict = options.strict
-        self._nodes: dict[Term, Node] = {self._arena.any: self._any.value, self._arena.nothing: NEVER}
+        self._nodes: dict[Term, Node] = {
+            self._arena.any: self._any.value,
+            self._arena.unread: self._any.value,
+            self._arena.nothing: NEVER,
+        }
         self._open: dict[Term, Rule | None] = {}
         self._never_at: str | None = None
         self._may_be_dead = False
@@ -72,8 +76,7 @@ class Compiler:
     def _widened(self, error: LimitExceeded) -> Node:
         """For a schema that is too large: any value, or any object where an object is asked for."""
         self._reader.give_up("schema", error.pointer, str(error))
-        is_object = isinstance(self._document, dict) and self._document.get("type") == "object"
-        return self._any.object if is_object else self._any.value
+        return self._any.object if _is_object(self._document) else self._any.value
 
     def _node(self, term: Term) -> Node:
         """A term's grammar; NEVER where nothing satisfies it."""
@@ -93,7 +96,7 @@ class Compiler:
             node = self._written(term)
         except Inexpressible as error:
             self._reader.give_up(_keyword(term), term.pointer, str(error))
-            node = self._any.value
+            node = self._any_of_its_types(term)
         except LimitExceeded as error:
             if error.pointer or not term.pointer:
                 raise
@@ -109,10 +112,35 @@ class Compiler:
         self._nodes[term] = node
         return node
 
+    def _any_of_its_types(self, term: Term) -> Node:
+        """For a term that can't be written: any value of each type that its values have."""
+        try:
+            shape = self._arena.shape(term)
+        except Inexpressible:
+            known = [part for part in term.parts if self._is_known(part)] if term.kind == "all" else []
+            if known and len(known) < len(term.parts):
+                return self._node(self._arena.all_of(*known))
+            return self._any.object if _is_object(term.schema) else self._any.value
+        return choice(
+            self._any.object if shape.objects else NEVER,
+            self._any.array if shape.arrays else NEVER,
+            STRING if shape.texts else NEVER,
+            NUMBER if shape.numbers else NEVER,
+            _boolean(shape),
+            NULL if shape.null else NEVER,
+        )
+
+    def _is_known(self, term: Term) -> bool:
+        try:
+            self._arena.shape(term)
+        except Inexpressible:
+            return False
+        return True
+
     def _written(self, term: Term) -> Node:
         shape = self._arena.shape(term)
         return choice(
-            *(self._object(members, term.pointer) for members in shape.objects),
+            *(self._object(members, term) for members in shape.objects),
             *(self._array(items, term.pointer) for items in shape.arrays),
             *map(text_node, shape.texts),
             numbers_node(shape.numbers, whole_fractions=self._whole_fractions),
@@ -141,11 +169,19 @@ class Compiler:
                 self._signs,
             )
 
-    def _object(self, members: Members, pointer: str) -> Node:
-        names = dict.fromkeys([*members.named, *members.required])
-        self._written_keys += len(names)
+    def _object(self, members: Members, term: Term) -> Node:
+        self._written_keys += len(members.named.keys() | members.required)
         if self._written_keys > _MOST_KEYS:
-            raise LimitExceeded(f"the grammar would have more than {_MOST_KEYS:,} object keys", pointer)
+            raise LimitExceeded(f"the grammar would have more than {_MOST_KEYS:,} object keys", term.pointer)
+        try:
+            return self._object_node(members)
+        except Inexpressible as error:
+            self._reader.give_up(_keyword(term) if members.some else "minProperties", term.pointer, str(error))
+            return self._object_node(replace(members, low=0, high=None, some=()))
+
+    def _object_node(self, members: Members) -> Node:
+        """Raises: Inexpressible."""
+        names = dict.fromkeys([*members.named, *members.required])
         if not names and _is_free(members, self._arena.any):
             return self._any.object
         reserved = words_text(names) if names else None
@@ -164,11 +200,7 @@ class Compiler:
                 return NEVER
         extra = choice(*(further(text, term) for text, term in members.classes))
         self._may_be_dead = self._may_be_dead or members.low > 0 or members.high is not None or demands is not None
-        try:
-            return object_node(written, extra, self._signs, members.low, members.high, demands)
-        except Inexpressible as error:
-            self._reader.give_up("minProperties", pointer, str(error))
-            return object_node(written, extra, self._signs)
+        return object_node(written, extra, self._signs, members.low, members.high, demands)
 
     def _further(self, text: Text, term: Term, reserved: Text | None, names: dict[str, None]) -> Node:
         value = self._node(term)
@@ -211,6 +243,10 @@ def _boolean(shape: Shape) -> Node:
     if len(shape.booleans) == 2:
         return BOOLEAN
     return choice(*(word(canonical(value)) for value in shape.booleans))
+
+
+def _is_object(schema: object) -> bool:
+    return isinstance(schema, dict) and schema.get("type") == "object"
 
 
 def _name(term: Term) -> str:

@@ -54,14 +54,22 @@ ANY_TEXTS = (Text(),)
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Reads the keywords that assert something by themselves. `give_up`: refuses a keyword, or leaves it out."""
+    """Reads the keywords that assert something by themselves.
+
+    `give_up`: refuses a keyword, or leaves it out. `site`: the term of a schema of items or members; `plain_site`: of
+    one that must not be narrowed.
+    """
 
     arena: Arena
     report: ReportBuilder
     options: Options
     give_up: Callable[[str, str, str], Term]
+    site: Callable[[Any, str], Term]
+    plain_site: Callable[[Any, str], Term]
 
-    def base(self, schema: Mapping[str, Any], pointer: str) -> Term:
+    def base(self, schema: Mapping[str, Any], pointer: str, *, is_closed: bool = False) -> Term:
+        """`is_closed`: objects that list properties have no others, unless the schema says more of them."""
+        left_out: list[Term] = []
         whole = self.arena.whole
         names = types_of(schema, pointer)
         if self.options.openapi and schema.get("nullable") is True and "type" in schema:
@@ -70,18 +78,18 @@ class Conditions:
             "null" in names,
             frozenset([True, False]) if "boolean" in names else frozenset(),
             self._numbers(schema, names, pointer) if "number" in names or "integer" in names else (),
-            (self._texts(schema, pointer) if _TEXT_KEYWORDS & schema.keys() else ANY_TEXTS)
+            (self._texts(schema, pointer, left_out) if _TEXT_KEYWORDS & schema.keys() else ANY_TEXTS)
             if "string" in names
             else (),
             (self._items(schema, pointer) if _ITEM_KEYWORDS & schema.keys() else whole.arrays)
             if "array" in names
             else (),
-            (self._members(schema, pointer) if _MEMBER_KEYWORDS & schema.keys() else whole.objects)
+            (self._members(schema, pointer, left_out, is_closed) if _MEMBER_KEYWORDS & schema.keys() else whole.objects)
             if "object" in names
             else (),
             pointer,
         )
-        return self.arena.basis(shape, pointer)
+        return self.arena.all_of(self.arena.basis(shape, pointer), *left_out)
 
     def _numbers(self, schema: Mapping[str, Any], names: set[str], pointer: str) -> tuple[Numbers, ...]:
         numbers = Numbers(step=None if "number" in names else Fraction(1))
@@ -112,13 +120,17 @@ class Conditions:
             met = None if met is None else met.meet(part)
         return () if met is None else (met,)
 
-    def _texts(self, schema: Mapping[str, Any], pointer: str) -> tuple[Text, ...]:
+    def _texts(self, schema: Mapping[str, Any], pointer: str, left_out: list[Term]) -> tuple[Text, ...]:
         low, high = bounds(schema, "minLength", "maxLength", pointer)
         if high is not None and low > high:
             return ()
         texts: list[Text] = [Text(low, high)]
         if "pattern" in schema:
-            texts = self._patterned(texts, expect(schema, "pattern", str, pointer), "pattern", pointer)
+            pattern = expect(schema, "pattern", str, pointer)
+            try:
+                texts = _patterned(texts, pattern)
+            except PatternError as error:
+                left_out.append(self.give_up("pattern", pointer, f"the pattern {pattern!r}: {error}"))
         if "format" in schema:
             form = self._format(schema["format"])
             if form is None:
@@ -133,28 +145,19 @@ class Conditions:
             return None
         return format_text(name, self.options.openapi)
 
-    def _patterned(self, texts: list[Text], pattern: str, keyword: str, pointer: str) -> list[Text]:
-        try:
-            conditions = read_pattern(pattern)
-        except PatternError as error:
-            self.give_up(keyword, pointer, f"the pattern {pattern!r}: {error}")
-            return texts
-        met = [text.meet(Text(0, None, c.accept, c.reject)) for text in texts for c in conditions]
-        return [text for text in met if text is not None]
-
     def _items(self, schema: Mapping[str, Any], pointer: str) -> tuple[Items, ...]:
         low, high = bounds(schema, "minItems", "maxItems", pointer)
         items = schema.get("items", True)
         prefix_keyword = "prefixItems" if "prefixItems" in schema else "items"
         places = schema.get(prefix_keyword) if isinstance(schema.get(prefix_keyword), list) else []
         assert isinstance(places, list)
-        prefix = tuple(self.arena.site(s, child(pointer, prefix_keyword, i)) for i, s in enumerate(places))
+        prefix = tuple(self.site(s, child(pointer, prefix_keyword, i)) for i, s in enumerate(places))
         rest_keyword = "items"
         if prefix_keyword == "items" and isinstance(items, list):
             rest_keyword = "additionalItems"
-        rest = self.arena.site(schema.get(rest_keyword, True), child(pointer, rest_keyword))
+        rest = self.site(schema.get(rest_keyword, True), child(pointer, rest_keyword))
         if "unevaluatedItems" in schema and rest_keyword not in schema and not needs_cases(schema, "unevaluatedItems"):
-            rest = self.arena.site(schema["unevaluatedItems"], child(pointer, "unevaluatedItems"))
+            rest = self.site(schema["unevaluatedItems"], child(pointer, "unevaluatedItems"))
         contains: tuple[tuple[Term, int, int | None], ...] = ()
         if "contains" in schema:
             least, most = bounds(schema, "minContains", "maxContains", pointer)
@@ -162,7 +165,7 @@ class Conditions:
             if most is not None and most < least:
                 return ()
             if least > 0 or most is not None:
-                contains = ((self.arena.site(schema["contains"], child(pointer, "contains")), least, most),)
+                contains = ((self.plain_site(schema["contains"], child(pointer, "contains")), least, most),)
         unique = schema.get("uniqueItems", False)
         if not isinstance(unique, bool):
             raise InvalidSchema("uniqueItems is true or false", pointer)
@@ -172,7 +175,9 @@ class Conditions:
             return ()
         return (Items(prefix, rest, low, high, contains, unique),)
 
-    def _members(self, schema: Mapping[str, Any], pointer: str) -> tuple[Members, ...]:
+    def _members(
+        self, schema: Mapping[str, Any], pointer: str, left_out: list[Term], is_closed: bool
+    ) -> tuple[Members, ...]:
         arena = self.arena
         properties = expect(schema, "properties", Mapping, pointer, default={})
         required = schema.get("required", [])
@@ -183,10 +188,18 @@ class Conditions:
         low, high = bounds(schema, "minProperties", "maxProperties", pointer)
         if high is not None and low > high:
             return ()
-        named = {name: self.arena.site(s, child(pointer, "properties", name)) for name, s in properties.items()}
-        extra = self._additional(schema, pointer)
+        named = {name: self.site(s, child(pointer, "properties", name)) for name, s in properties.items()}
+        extra = self._additional(schema, pointer, is_closed)
         classes: tuple[tuple[Text, Term], ...] = () if extra is arena.nothing else ((Text(), extra),)
-        patterns = expect(schema, "patternProperties", Mapping, pointer, default={})
+        patterns = dict(expect(schema, "patternProperties", Mapping, pointer, default={}))
+        for pattern in list(patterns):
+            try:
+                read_pattern(pattern)
+            except PatternError as error:
+                left_out.append(self.give_up("patternProperties", pointer, f"the pattern {pattern!r}: {error}"))
+                del patterns[pattern]
+                extra = arena.any  # any key may be one that it matches
+                classes = ((Text(), extra),)
         if patterns:
             classes = self._classes(patterns, extra, child(pointer, "patternProperties"))
             for name in named:
@@ -194,28 +207,32 @@ class Conditions:
         members: Members | None = Members(named, tuple(dict.fromkeys(required)), classes, low, high)
         if "propertyNames" in schema:
             members = self._with_names(
-                members, self.arena.site(schema["propertyNames"], child(pointer, "propertyNames"))
+                members, self.plain_site(schema["propertyNames"], child(pointer, "propertyNames"))
             )
         return () if members is None else (members,)
 
-    def _additional(self, schema: Mapping[str, Any], pointer: str) -> Term:
+    def _additional(self, schema: Mapping[str, Any], pointer: str, is_closed: bool) -> Term:
         if "additionalProperties" in schema:
-            return self.arena.site(schema["additionalProperties"], child(pointer, "additionalProperties"))
+            return self.site(schema["additionalProperties"], child(pointer, "additionalProperties"))
         if "unevaluatedProperties" in schema:
             if needs_cases(schema, "unevaluatedProperties"):
                 return self.arena.any
-            return self.arena.site(schema["unevaluatedProperties"], child(pointer, "unevaluatedProperties"))
-        if self.options.closed and "properties" in schema and "patternProperties" not in schema:
-            self.report.narrowed[Entry("properties", pointer, "only the listed properties")] = None
+            return self.site(schema["unevaluatedProperties"], child(pointer, "unevaluatedProperties"))
+        if is_closed and "properties" in schema and "patternProperties" not in schema:
+            self.note_closed(pointer)
             return self.arena.nothing
         return self.arena.any
+
+    def note_closed(self, pointer: str) -> None:
+        """Say that the objects of a place have the listed properties only."""
+        self.report.narrowed[Entry("properties", pointer, "only the listed properties")] = None
 
     def _classes(self, patterns: Mapping[str, Any], extra: Term, pointer: str) -> tuple[tuple[Text, Term], ...]:
         """Keys cut into those that the same patterns match."""
         found: list[tuple[Text, Term | None]] = [(Text(), None)]
         for pattern, schema in patterns.items():
-            term = self.arena.site(schema, child(pointer, pattern))
-            inside = self.key_texts(pattern, pointer)
+            term = self.site(schema, child(pointer, pattern))
+            inside = key_texts(pattern)
             outside = [Text()]
             for text in inside:
                 outside = [m for o in outside for c in text.complement() if (m := o.meet(c)) is not None]
@@ -233,18 +250,10 @@ class Conditions:
             if (extra if term is None else term) is not self.arena.nothing
         )
 
-    def key_texts(self, pattern: str, pointer: str) -> list[Text]:
-        try:
-            return [Text(0, None, c.accept, c.reject) for c in read_pattern(pattern)]
-        except PatternError as error:
-            raise UnsupportedSchema(
-                "patternProperties", pointer.removesuffix("/patternProperties"), f"the pattern {pattern!r}: {error}"
-            ) from error
-
     def _with_patterns(self, name: str, term: Term, patterns: Mapping[str, Any], pointer: str) -> Term:
         for pattern, schema in patterns.items():
-            if any(text.matches(name) for text in self.key_texts(pattern, pointer)):
-                term = self.arena.all_of(term, self.arena.site(schema, child(pointer, pattern)))
+            if any(text.matches(name) for text in key_texts(pattern)):
+                term = self.arena.all_of(term, self.site(schema, child(pointer, pattern)))
         return term
 
     def _with_names(self, members: Members | None, names: Term) -> Members | None:
@@ -304,3 +313,13 @@ def needs_cases(schema: Mapping[str, Any], keyword: str) -> bool:
     ):
         return False
     return not APPLICATORS.isdisjoint(schema) or (keyword == "unevaluatedItems" and "contains" in schema)
+
+
+def key_texts(pattern: str) -> list[Text]:
+    """The keys that a pattern matches. Raises: PatternError."""
+    return [Text(0, None, c.accept, c.reject) for c in read_pattern(pattern)]
+
+
+def _patterned(texts: list[Text], pattern: str) -> list[Text]:
+    met = [text.meet(other) for text in texts for other in key_texts(pattern)]
+    return [text for text in met if text is not None]

@@ -2,7 +2,7 @@
 
 Bounds of any precision are followed digit by digit: as long as the digits equal the bound's, the next one is limited;
 after that they are free. Texts are compared as decimals, but readers round to doubles; rounding keeps order, so closed
-bounds stay true, and open bounds are kept 15 digits away, which doubles tell apart.
+bounds stay true, and beside open bounds numbers have at most 15 digits, which doubles tell apart.
 """
 
 from collections.abc import Iterable
@@ -91,7 +91,8 @@ _TINY: Node = sequence(
     chars("eE"),
     literal("-"),
     choice(sequence(literal("0"), chars("56789")), sequence(chars((49, 57)), DIGIT)),
-)  # below 1e-4, as json.dumps writes it
+)
+_TINY_BELOW = Fraction(1, 10_000)  # as json.dumps writes it
 _HUGE: Node = sequence(
     _MANTISSA,
     chars("eE"),
@@ -101,22 +102,28 @@ _HUGE: Node = sequence(
         sequence(chars((50, 57)), DIGIT),
         sequence(chars("12"), DIGIT, DIGIT),
     ),
-)  # at least 1e16
+)
+_HUGE_FROM = 10**16
 
 
 def _positive(low: Fraction, high: Fraction | None, *, low_open: bool, high_open: bool) -> Node:
     """Non-negative decimals from `low` to `high`."""
     options: list[Node] = []
-    if low == 0 and (high is None or high >= Fraction(1, 10_000)):
+    if low == 0 and (high is None or high > _TINY_BELOW or (high == _TINY_BELOW and not high_open)):
         options.append(_TINY)
-    if high is None and low <= 10**16:
+    if high is None and (low < _HUGE_FROM or (low == _HUGE_FROM and not low_open)):
         options.append(_HUGE)
     start, stop = floor(low), None if high is None else floor(high)
     if stop is None or stop > start:
-        options.append(_whole_part(start, _digits(low - start), None, low_open=low_open, high_open=False))
-        between = integer_between(start + 1, None if stop is None else stop - 1)
+        is_beside = high_open and high == stop  # what lies below the last whole number is rounded up to the bound
+        last = None if stop is None else stop - 1
+        first_open = is_beside and start == last
+        options.append(_whole_part(start, _digits(low - start), None, low_open=low_open, high_open=first_open))
+        between = integer_between(start + 1, last - 1 if last is not None and is_beside else last)
         if between != NEVER:
             options.append(sequence(_inside(between), _FREE))
+        if last is not None and is_beside and last > start:
+            options.append(_whole_part(last, None, None, low_open=False, high_open=True))
         if high is not None and stop is not None:
             options.append(_whole_part(stop, None, _digits(high - stop), low_open=False, high_open=high_open))
     else:
@@ -140,8 +147,11 @@ def _digits(fraction: Fraction) -> str:
 
 
 def _whole_part(whole: int, low: str | None, high: str | None, *, low_open: bool, high_open: bool) -> Node:
-    """Numbers with this whole part whose fraction is at least `low` and at most `high`; None: no bound."""
-    depth = max(_DIGITS_TOLD_APART - len(str(whole)), 1)
+    """Numbers with this whole part whose fraction is at least `low` and at most `high`; None: no bound.
+
+    `high_open` without `high`: the next whole number is an open bound.
+    """
+    depth = _DIGITS_TOLD_APART - len(str(whole))
     fractions = _fractions(low, high, low_open, high_open, depth)
     options = [sequence(literal("."), fractions)] if fractions != NEVER else []
     above = low is None or (low == "" and not low_open)
@@ -155,10 +165,11 @@ def _fractions(low: str | None, high: str | None, low_open: bool, high_open: boo
     """One or more digits that, read after a point, lie between two others."""
     if low is not None and low == "" and not low_open:
         low = None
-    if low is None and high is None:
-        return repeat(DIGIT, 1, MOST_DIGITS)
-    if depth <= 0 and ((low is not None and low_open) or (high is not None and high_open)):
+    if depth <= 0 and ((low is not None and low_open) or high_open):
         return NEVER
+    most = depth if high_open else MOST_DIGITS  # further nines would be rounded up to the bound
+    if low is None and high is None:
+        return repeat(DIGIT, 1, most)
     first = int(low[0]) if low else 0
     last = int(high[0]) if high else (0 if high is not None else 9)
     options: list[Node] = []
@@ -182,7 +193,9 @@ def _fractions(low: str | None, high: str | None, low_open: bool, high_open: boo
     free_first = first + (1 if low is not None else 0)
     free_last = last - (1 if high is not None else 0)
     if free_first <= free_last:
-        options.append(sequence(chars((48 + free_first, 48 + free_last)), repeat(DIGIT, 0, MOST_DIGITS)))
+        options.append(
+            sequence(chars((48 + free_first, 48 + free_last)), repeat(DIGIT, 0, most - 1 if high_open else most))
+        )
     return choice(*options)
 
 

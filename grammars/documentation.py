@@ -34,9 +34,17 @@ refused, for there the two readings of the keyword contradict each other.
 - Constants, keys and strings with a pattern, format or exclusion are written as json.dumps(ensure_ascii=False) writes
   them; other strings may be escaped in any way.
 - Numbers have at most 20 digits on either side of the point. Bounded numbers have exponents only where these can't
-  cross a bound, and open bounds are kept 15 digits away, which doubles tell apart. `1.0` for an integer is admitted
-  only with `Spacing.FLEXIBLE`.
+  cross a bound, and numbers beside an open bound have at most 15 digits, which doubles tell apart. `1.0` for an integer
+  is admitted only with `Spacing.FLEXIBLE`.
 - Drafts 3 to 7, where a schema declares one: `$ref` stands alone. Before draft 7 there is no `if`.
+
+## Closed objects
+
+With `closed=True`, as the server compiles tools, an object whose schema lists `properties` has no others, unless the
+schema speaks of additional ones. It is closed once, over all that its schema is put together from (`allOf`, `$ref`,
+`then` and the like), as `unevaluatedProperties: false` would, but with the keys of one branch of `anyOf` at a time.
+Nothing is closed under `not` and `if`, nor where a branch of `oneOf` excludes another, so every text still satisfies
+the schema as it is written. A schema that nothing satisfies when it is closed is compiled open.
 
 ## Limits
 

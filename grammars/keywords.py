@@ -23,7 +23,7 @@ KEYWORDS: dict[str, Keyword] = {
     "properties": Keyword("enforced", "keys in the order of the schema"),
     "required": Keyword("enforced"),
     "additionalProperties": Keyword("enforced", "further keys come after the declared ones"),
-    "patternProperties": Keyword("enforced", "overlapping patterns are told apart by automata"),
+    "patternProperties": Keyword("enforced when", "its patterns are; overlapping ones are told apart by automata"),
     "propertyNames": Keyword("enforced"),
     "minProperties": Keyword("enforced when", "declared keys suffice for it, with at most one further key counted"),
     "maxProperties": Keyword("enforced"),

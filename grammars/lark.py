@@ -33,7 +33,7 @@ from grammars.tree import (
 )
 
 _DEEPEST = 12
-"""Brackets in brackets; llguidance refuses 30."""
+"""Brackets in brackets, of which llguidance refuses 30, and rules in rules, of which Python's stack holds so many."""
 
 
 def write_lark(root: Node) -> str:
@@ -103,14 +103,14 @@ class _Lark:
             yield f"{name}: {text}"
 
     def _text(self, node: Node, depth: int) -> str:
-        """`depth`: brackets around it. The commonest nodes come first."""
+        """`depth`: brackets and rules around it. The commonest nodes come first."""
         match node:
             case Lexeme(body):
                 if type(body) is Literal:
                     return self._literal(body)
                 return self._known.get(id(node)) or self._lexeme(node, body)
             case Rule():
-                return self._text(node.body, depth) if self._stands_here(node, depth) else self._name(node)
+                return self._text(node.body, depth + 1) if self._stands_here(node, depth) else self._name(node)
             case Sequence(items):
                 return " ".join([self._item(item, depth) for item in items]) or '""'
             case Repeat(item, low, high):
@@ -140,12 +140,12 @@ class _Lark:
     def _item(self, item: Node, depth: int) -> str:
         """An item of a sequence; a choice needs brackets there."""
         while type(item) is Rule and self._stands_here(item, depth):
-            item = item.body
+            item, depth = item.body, depth + 1
         return self._bracketed(item, depth) if type(item) is Choice else self._text(item, depth)
 
     def _repeated(self, item: Node, depth: int) -> str:
         while type(item) is Rule and self._stands_here(item, depth):
-            item = item.body
+            item, depth = item.body, depth + 1
         if isinstance(item, (Rule, *_LEAVES)):
             return self._text(item, depth)
         return self._bracketed(item, depth)

@@ -11,8 +11,8 @@ class Options:
     """Refuse what can't be enforced. Otherwise admit more and say so in the report."""
     spacing: Spacing = Spacing.COMPACT
     closed: bool = False
-    """Objects that list `properties` and don't mention additional ones get none. A subset of what the schema allows,
-    and what the writer of a tool's parameters means."""
+    """Objects that list `properties` and don't mention additional ones get none, unless nothing is left then. A subset
+    of what the schema allows, and what the writer of a tool's parameters means."""
     openapi: bool = False
     """Read OpenAPI 3.0's additions: `nullable` beside `type` admits null, `byte` and `base64` are enforced formats.
     To JSON Schema both are annotations. Source: https://spec.openapis.org/oas/v3.0.3#schema-object."""

@@ -333,6 +333,8 @@ class _Parser:
         if not self.eat("{"):
             raise PatternError("\\p without a property")
         stop = self.text.find("}", self.position)
+        if stop < 0:
+            raise PatternError("a property's name doesn't end")
         name = self.text[self.position : stop]
         self.position = stop + 1
         found = _category(name)

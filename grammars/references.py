@@ -49,8 +49,8 @@ class References:
 
         `pointer`: where the reference stands. Raises: InvalidSchema, UnsupportedSchema.
         """
-        root, mark, _ = pointer.partition("#")
-        if mark and reference.startswith("#"):  # inside of a published meta-schema
+        root = _published_root(pointer)
+        if root is not None and reference.startswith("#"):
             return _walk(_published(root), reference[1:], root + "#", reference, pointer)
         if reference in ("#", "") and not self._resource_below(pointer):
             return self._document, ""
@@ -73,8 +73,8 @@ class References:
         self._index()
         assert self._named is not None
         base = self._base_of(pointer)
-        root, mark, _ = pointer.partition("#")
-        target, fragment = urldefrag(urljoin(root if mark else base, reference))
+        root = _published_root(pointer)
+        target, fragment = urldefrag(urljoin(base if root is None else root, reference))
         if fragment and not fragment.startswith("/"):
             found = self._named.get(f"{target}#{fragment}")
             if found is not None:
@@ -137,6 +137,12 @@ def _below(schema: Mapping[str, Any], pointer: str) -> Iterator[tuple[Any, str]]
                 yield value, child(pointer, keyword)
 
 
+def _published_root(pointer: str) -> str | None:
+    """The meta-schema that a pointer leads into; None for one into this document, whose keys may have a # as well."""
+    root, mark, _ = pointer.partition("#")
+    return root if mark and not pointer.startswith("/") else None
+
+
 def _walk(root: Any, fragment: str, start: str, reference: str, pointer: str) -> tuple[Any, str]:
     value, found = root, start
     for part in unquote(fragment).split("/")[1:]:
@@ -148,7 +154,7 @@ def _walk(root: Any, fragment: str, start: str, reference: str, pointer: str) ->
 def _step(value: Any, name: str, reference: str, pointer: str) -> Any:
     if isinstance(value, Mapping) and name in value:
         return value[name]
-    if isinstance(value, Sequence) and not isinstance(value, str) and name.isdigit() and int(name) < len(value):
+    if isinstance(value, Sequence) and not isinstance(value, str) and name.isdecimal() and int(name) < len(value):
         return value[int(name)]
     raise InvalidSchema(f"$ref {reference!r} points to nothing: there is no {name!r}", pointer)
 

@@ -43,7 +43,9 @@ class ReportBuilder:
     annotations: dict[Entry, None] = field(default_factory=dict)
 
     def build(self) -> Report:
-        return Report(tuple(self.enforced), tuple(self.widened), tuple(self.narrowed), tuple(self.annotations))
+        given_up = {(entry.keyword, entry.pointer) for entry in self.widened}
+        enforced = tuple(entry for entry in self.enforced if (entry.keyword, entry.pointer) not in given_up)
+        return Report(enforced, tuple(self.widened), tuple(self.narrowed), tuple(self.annotations))
 
 
 def merge(*reports: Report) -> Report:

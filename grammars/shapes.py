@@ -240,6 +240,8 @@ class Shape:
     arrays: tuple[Items, ...] = ()
     objects: tuple[Members, ...] = ()
     origin: str = field(default="", compare=False)
+    is_wider: bool = False
+    """Something that the schema says is left out, so what isn't in here may not be all that breaks the schema."""
 
     @property
     def alternatives(self) -> int:
@@ -254,6 +256,7 @@ class Shape:
             self.arrays + other.arrays,
             self.objects + other.objects,
             self.origin,
+            self.is_wider or other.is_wider,
         )
 
     def meet(self, other: "Shape", logic: Logic) -> "Shape":
@@ -269,10 +272,13 @@ class Shape:
             tuple(a for a in arrays if a is not None),
             tuple(o for o in objects if o is not None),
             self.origin,
+            self.is_wider or other.is_wider,
         )
 
     def complement(self, logic: Logic) -> "Shape":
         """Raises: Inexpressible."""
+        if self.is_wider:
+            raise Inexpressible("the complement of what is left to validation isn't known")
         whole = everything(logic)
         result = replace(whole, null=not self.null, booleans=frozenset([True, False]) - self.booleans)
         for numbers in self.numbers:

@@ -5,7 +5,8 @@ again, and a term can stand for its grammar rule.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from grammars.effort import spend
 from grammars.errors import GrammarError, Inexpressible, LimitExceeded, UnsatisfiableSchema
@@ -13,6 +14,17 @@ from grammars.shapes import Shape, everything
 
 _MOST_ALTERNATIVES = 600
 _MOST_TERMS = 60_000
+
+
+class Reading(Enum):
+    """What becomes of objects that list `properties` and say nothing of additional ones."""
+
+    OPEN = "open"
+    """They may have others, as the specification has it."""
+    CLOSED = "closed"
+    """They have none."""
+    WITHIN = "within"
+    """This one may, for it is a part of one that is closed as a whole; those inside of it have none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +38,8 @@ class Term:
     schema: object = None
     """kind site: what stands there."""
     shape: Shape | None = None
+    reading: Reading = Reading.OPEN
+    """kind site: how it is read."""
 
 
 def _cost(one: Shape, other: Shape) -> int:
@@ -45,6 +59,8 @@ class Arena:
         self._shapes: dict[Term, Shape] = {self.nothing: Shape()}
         self.whole = self._shapes[self.any] = everything(self)
         """The shape of any value."""
+        self.unread = Term("shape", shape=replace(self.whole, is_wider=True))
+        """Any value, in place of a condition that is left to validation."""
         self._open: set[Term] = set()
         self._emptiness: dict[Term, bool] = {self.nothing: True, self.any: False}
 
@@ -52,12 +68,12 @@ class Arena:
         """Count work (about a microsecond each); a schema that costs too much is refused. Raises: LimitExceeded."""
         spend(work)
 
-    def site(self, schema: object, pointer: str) -> Term:
+    def site(self, schema: object, pointer: str, reading: Reading = Reading.OPEN) -> Term:
         if schema is True or schema == {}:
             return self.any
         if schema is False:
             return self.nothing
-        return self._intern(("site", pointer), lambda: Term("site", (), pointer, schema))
+        return self._intern(("site", pointer, reading), lambda: Term("site", (), pointer, schema, reading=reading))
 
     def basis(self, shape: Shape, pointer: str) -> Term:
         return Term("shape", (), pointer, None, shape)
@@ -138,12 +154,13 @@ class Arena:
         """Without objects and arrays that contradict themselves one level down."""
         if len(shape.objects) + len(shape.arrays) <= 1:
             return shape
-        return Shape(
-            shape.null, shape.booleans, shape.numbers, shape.texts,
-            tuple(a for a in shape.arrays if not any(self.is_empty(t) for t in a.prefix[: a.low])),
-            tuple(o for o in shape.objects if not any(self.is_empty(o.named[n]) for n in o.required if n in o.named)),
-            shape.origin,
-        )  # fmt: skip
+        return replace(
+            shape,
+            arrays=tuple(a for a in shape.arrays if not any(self.is_empty(t) for t in a.prefix[: a.low])),
+            objects=tuple(
+                o for o in shape.objects if not any(self.is_empty(o.named[n]) for n in o.required if n in o.named)
+            ),
+        )
 
     def is_empty(self, term: Term, depth: int = 0) -> bool:
         """Surely no value at all. False where it isn't known."""

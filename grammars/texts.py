@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from grammars.automata import Alphabet, Automaton, build, can_meet, counter, joint, lifted, meet, minimal
-from grammars.effort import remembered
+from grammars.effort import remembered, spend
 from grammars.errors import Inexpressible, LimitExceeded
 from grammars.json_text import PLAIN_CHAR, QUOTE, STRING, canonical, word
 from grammars.strings import sized_string, string_except
@@ -152,7 +152,7 @@ def _words_left(text: Text) -> list[str] | None:
     return [word for word in found if rest.matches(word)]
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def text_node(text: Text) -> Node:
     """A JSON string literal, quotes included, of the text's strings. NEVER if there is none. Raises: LimitExceeded."""
     text = _simplified(text)
@@ -188,7 +188,7 @@ def _rules(text: Text) -> Node:
 
 
 def _has_length(automaton: Automaton, low: int, high: int | None) -> bool:
-    """Some text of the automaton has a length from `low` to `high`."""
+    """Some text of the automaton has a length from `low` to `high`. Raises: LimitExceeded."""
     if (low, high) == (0, None):
         return not automaton.is_empty
     states = frozenset([0]) if automaton.moves and not automaton.is_empty else frozenset()
@@ -201,6 +201,7 @@ def _has_length(automaton: Automaton, low: int, high: int | None) -> bool:
             if states in seen:
                 return False
             seen.add(states)
+        spend(len(states))
         states = frozenset(t for s in states for t in automaton.moves[s].values())
         length += 1
     return False

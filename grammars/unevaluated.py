@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
-from grammars.conditions import OWN_KEYWORDS, Conditions
+from grammars.conditions import OWN_KEYWORDS, Conditions, key_texts
+from grammars.effort import spend
 from grammars.errors import Inexpressible
 from grammars.keyword_values import expect
+from grammars.patterns import PatternError
 from grammars.references import child
 from grammars.shapes import Items, Members
 from grammars.terms import Term
@@ -39,6 +41,8 @@ class Seen:
     places: int = 0
     items: tuple[Term, ...] = ()
     all_items: bool = False
+    lists_keys: bool = False
+    """`properties` is among it, perhaps without any."""
 
     def with_(self, other: "Seen") -> "Seen":
         return Seen(
@@ -48,6 +52,7 @@ class Seen:
             max(self.places, other.places),
             tuple(dict.fromkeys(self.items + other.items)),
             self.all_items or other.all_items,
+            self.lists_keys or other.lists_keys,
         )
 
 
@@ -60,13 +65,19 @@ class Case:
 
 
 class Unevaluated:
-    """Reads schemas in which these keywords stand. `counts_contained`: `contains` evaluates items, as from 2020-12."""
+    """Reads schemas in which these keywords stand. `counts_contained`: `contains` evaluates items, as from 2020-12.
 
-    def __init__(self, reader: "Reader", conditions: Conditions, counts_contained: bool) -> None:
+    `one_branch`: of `anyOf`, the keys of one branch at a time are evaluated, not those of several that hold together.
+    """
+
+    def __init__(
+        self, reader: "Reader", conditions: Conditions, counts_contained: bool, *, one_branch: bool = False
+    ) -> None:
         self._reader = reader
         self._arena = conditions.arena
         self._conditions = conditions
         self._counts_contained = counts_contained
+        self._one_branch = one_branch
 
     def term(self, schema: Mapping[str, Any], pointer: str) -> Term:
         """The whole schema. Raises: Inexpressible."""
@@ -74,14 +85,60 @@ class Unevaluated:
         return self._arena.one_of(
             *(
                 self._arena.all_of(case.term, self._rest(case.seen, schema, pointer))
-                for case in self._cases(plain, pointer, 0)
+                for case in self.cases(plain, pointer, 0)
             )
         )
+
+    def closed(self, schema: Mapping[str, Any], pointer: str) -> Term:
+        """The whole schema, where its objects have no keys but those that it lists. Raises: Inexpressible."""
+        return self._arena.one_of(
+            *(
+                self._arena.all_of(case.term, self.closing(case.seen, pointer))
+                for case in self.cases(schema, pointer, 0)
+            )
+        )
+
+    def closing(self, seen: Seen, pointer: str) -> Term:
+        """Objects with the keys that are listed, unless something speaks of others; and everything else."""
+        if not seen.lists_keys or seen.all_keys or seen.keys:
+            return self._arena.any
+        self._conditions.note_closed(pointer)
+        return self._conditions.objects(Members(dict.fromkeys(seen.names, self._arena.any), (), ()), pointer)
+
+    def listed(self, schema: Any, pointer: str) -> Seen:
+        """All that is listed in a schema and in those that look at the same value, whichever of them hold."""
+        found, stack, known = Seen(), [(schema, pointer)], {pointer}
+        while stack:
+            part, where = stack.pop()
+            if not isinstance(part, Mapping):
+                continue
+            spend(10)
+            part = self._reader.in_force(part)
+            found = found.with_(self._own(part, where))
+            if "unevaluatedProperties" in part:
+                found = found.with_(Seen(all_keys=True))
+            for below in self._below(part, where):
+                if below[1] not in known:
+                    known.add(below[1])
+                    stack.append(below)
+        return found
+
+    def _below(self, schema: Mapping[str, Any], pointer: str) -> Iterator[tuple[Any, str]]:
+        for keyword in schema:
+            if keyword in _REFERENCES:
+                yield self._reader.target(keyword, schema, pointer)
+            elif keyword in ("allOf", "anyOf", "oneOf"):
+                schemas = expect(schema, keyword, list, pointer)
+                yield from ((branch, child(pointer, keyword, i)) for i, branch in enumerate(schemas))
+            elif keyword in ("if", "then", "else"):
+                yield schema[keyword], child(pointer, keyword)
+            elif keyword in _DEPENDENCIES:
+                yield from (needed for _, _, needed in self._reader.dependencies({keyword: schema[keyword]}, pointer))
 
     def _rest(self, seen: Seen, schema: Mapping[str, Any], pointer: str) -> Term:
         arena, terms = self._arena, []
         if "unevaluatedProperties" in schema and not seen.all_keys:
-            rest = self._reader.site(schema["unevaluatedProperties"], child(pointer, "unevaluatedProperties"))
+            rest = self._reader.value_site(schema["unevaluatedProperties"], child(pointer, "unevaluatedProperties"))
             outside = [Text()]
             for text in seen.keys:
                 outside = [met for o in outside for c in text.complement() if (met := o.meet(c)) is not None]
@@ -91,16 +148,20 @@ class Unevaluated:
             )
             terms.append(self._conditions.objects(members, pointer))
         if "unevaluatedItems" in schema and not seen.all_items:
-            rest = self._reader.site(schema["unevaluatedItems"], child(pointer, "unevaluatedItems"))
+            rest = self._reader.value_site(schema["unevaluatedItems"], child(pointer, "unevaluatedItems"))
             items = Items((arena.any,) * seen.places, arena.one_of(rest, *seen.items))
             terms.append(self._conditions.arrays(items, pointer))
         return arena.all_of(*terms)
 
-    def _cases(self, schema: Any, pointer: str, depth: int) -> list[Case]:
+    def cases(self, schema: Any, pointer: str, depth: int) -> list[Case]:
+        """A schema's cases; `depth`: schemas around it. Raises: Inexpressible."""
         if isinstance(schema, bool):
             return [Case(self._arena.any, Seen())] if schema else []
         if depth > _DEEPEST:
             raise Inexpressible("subschemas that refer to each other beside it")
+        spend(10)
+        schema = self._reader.in_force(schema)
+        self._reader.note(schema, pointer)
         found = [Case(self._arena.any, Seen())]
         for options in self._parts(schema, pointer, depth):
             found = self._joined(found, options)
@@ -119,11 +180,12 @@ class Unevaluated:
     def _parts(self, schema: Mapping[str, Any], pointer: str, depth: int) -> Iterator[list[Case]]:
         """Conditions that hold at once, each with its cases."""
         own = {keyword: value for keyword, value in schema.items() if keyword not in _UNEVALUATED}
-        if not OWN_KEYWORDS.isdisjoint(own):
-            yield [Case(self._conditions.base(own, pointer), self._own(own, pointer))]
+        first = next((keyword for keyword in own if keyword in OWN_KEYWORDS), None)
         for keyword in own:
-            if keyword in _REFERENCES:
-                yield self._cases(*self._reader.target(keyword, schema, pointer), depth + 1)
+            if keyword == first:
+                yield [Case(self._conditions.base(own, pointer), self._own(own, pointer))]
+            elif keyword in _REFERENCES:
+                yield self.cases(*self._reader.target(keyword, schema, pointer), depth + 1)
             elif keyword == "allOf":
                 yield from self._branches(keyword, schema, pointer, depth)
             elif keyword == "anyOf":
@@ -139,7 +201,7 @@ class Unevaluated:
 
     def _branches(self, keyword: str, schema: Mapping[str, Any], pointer: str, depth: int) -> list[list[Case]]:
         schemas = enumerate(expect(schema, keyword, list, pointer))
-        return [self._cases(branch, child(pointer, keyword, i), depth + 1) for i, branch in schemas]
+        return [self.cases(branch, child(pointer, keyword, i), depth + 1) for i, branch in schemas]
 
     def _one_of(self, branches: list[list[Case]], schema: Mapping[str, Any], pointer: str) -> list[Case]:
         return [
@@ -150,7 +212,7 @@ class Unevaluated:
 
     def _dependencies(self, schema: Mapping[str, Any], pointer: str, depth: int) -> Iterator[list[Case]]:
         for present, absent, needed in self._reader.dependencies(schema, pointer):
-            there = self._joined([Case(present, Seen())], self._cases(*needed, depth + 1))
+            there = self._joined([Case(present, Seen())], self.cases(*needed, depth + 1))
             yield [*there, Case(absent, Seen())]
 
     def _own(self, schema: Mapping[str, Any], pointer: str) -> Seen:
@@ -158,20 +220,26 @@ class Unevaluated:
         listed = schema.get("prefixItems", items if isinstance(items, list) else [])
         contained: tuple[Term, ...] = ()
         if "contains" in schema and self._counts_contained:
-            contained = (self._reader.site(schema["contains"], child(pointer, "contains")),)
-        patterns = schema.get("patternProperties", {})
-        where = child(pointer, "patternProperties")
+            contained = (self._reader.plain_site(schema["contains"], child(pointer, "contains")),)
+        try:
+            texts = [text for pattern in schema.get("patternProperties", {}) for text in key_texts(pattern)]
+            is_known = True
+        except PatternError:  # given up where the keyword itself is read; any key may be one that it matches
+            texts, is_known = [], False
         return Seen(
             tuple(schema.get("properties", {})),
-            tuple(text for pattern in patterns for text in self._conditions.key_texts(pattern, where)),
-            "additionalProperties" in schema,
+            tuple(texts),
+            "additionalProperties" in schema or not is_known,
             len(listed),
             contained,
             isinstance(items, (dict, bool)) or "additionalItems" in schema,
+            "properties" in schema,
         )
 
     def _any_of(self, branches: list[list[Case]]) -> list[Case]:
         """Any branches that hold together; what the others evaluate doesn't matter."""
+        if self._one_branch:
+            return [case for branch in branches for case in branch]
         if 2 ** len(branches) > _MOST_CASES:
             raise Inexpressible("anyOf with so many branches beside it")
         found: list[Case] = []
@@ -184,9 +252,9 @@ class Unevaluated:
         return found
 
     def _if(self, schema: Mapping[str, Any], pointer: str, depth: int) -> list[Case]:
-        condition = self._cases(schema["if"], child(pointer, "if"), depth + 1)
-        then = self._cases(schema.get("then", True), child(pointer, "then"), depth + 1)
-        other = self._cases(schema.get("else", True), child(pointer, "else"), depth + 1)
-        contrary = self._arena.not_(self._reader.site(schema["if"], child(pointer, "if")))
+        condition = self._reader.opened.unevaluated.cases(schema["if"], child(pointer, "if"), depth + 1)
+        then = self.cases(schema.get("then", True), child(pointer, "then"), depth + 1)
+        other = self.cases(schema.get("else", True), child(pointer, "else"), depth + 1)
+        contrary = self._arena.not_(self._reader.plain_site(schema["if"], child(pointer, "if")))
         self._arena.shape(contrary)
         return [*self._joined(condition, then), *self._joined([Case(contrary, Seen())], other)]

@@ -21,8 +21,8 @@ trap '[ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null; rm -rf "$log"' EXI
 
 wait_for() { # URL PID NAME
     for _ in $(seq 300); do
-        curl --silent --fail --output /dev/null "$1" && return
-        kill -0 "$2" 2>/dev/null || break
+        kill -0 "$2" 2>/dev/null || break # whoever answers then is another
+        curl --silent --fail --output /dev/null "$1" && sleep 0.5 && kill -0 "$2" 2>/dev/null && return
         sleep 0.2
     done
     echo "$3 did not come up:" >&2
@@ -67,10 +67,15 @@ for suite in $suites; do
     fi
 done
 
-# Answers are kept by what was asked of whom, and "base" may be another file today.
-files=$(sha256sum "$model" ${ADAPTER:+"$ADAPTER"} | cut -d ' ' -f 1)
-[ "$(cat "$output/files.sha256" 2>/dev/null || true)" = "$files" ] || set -- --fresh "$@"
+# Answers are kept by what was asked of whom, and "base" may be another file today, or answered by other code.
+asked=$({
+    sha256sum "$model" ${ADAPTER:+"$ADAPTER"} ${llama:+"$llama"} constraints.txt
+    find server grammars -name '*.py' -print0 | sort -z | xargs -0 sha256sum
+} | sha256sum | cut -d ' ' -f 1)
 mkdir -p "$output"
-echo "$files" >"$output/files.sha256"
+if [ "$(cat "$output/asked.sha256" 2>/dev/null || true)" != "$asked" ]; then
+    rm -f "$output"/answers.jsonl "$output"/results.jsonl
+    echo "$asked" >"$output/asked.sha256"
+fi
 
 "$bin/python" -m evals eval "${named[@]}" "${endpoints[@]}" --grammar both --limit "$limit" --output "$output" "$@"

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     tools = open_tools(settings, database, finder)
     mcp = open_mcp(settings, tools)
-    runs = open_runs(settings, catalog, database, keys, tools, finder)
+    runs = open_runs(settings, catalog, database, keys, tools, finder, mcp)
     workshop = Workshop.of(database, workshop_home) if workshop_home else None
     fine_tuned = FineTunedModels(home, workshop) if workshop else None
     worker = WorkerProcess(workshop_home.folder, settings.store) if workshop_home and settings.worker else None
@@ -175,7 +175,7 @@ def open_mcp(settings: Settings, tools: Registry) -> list[McpSource]:
     if settings.mcp is None:
         return []
     if importlib.util.find_spec("mcp") is None:
-        raise ToolsError("--mcp needs a further package: pip install 'trammel[mcp]'")
+        raise ToolsError("--mcp needs a further package: pip install -c constraints.txt -e '.[mcp]'")
     try:
         servers = read_servers(settings.mcp)
     except McpFileError as error:
@@ -193,9 +193,15 @@ def open_home(settings: Settings) -> Home | None:
 
 
 def open_runs(
-    settings: Settings, catalog: Catalog, database: sa.Engine, keys: KeyRing, tools: Registry, finder: ToolFinder
+    settings: Settings,
+    catalog: Catalog,
+    database: sa.Engine,
+    keys: KeyRing,
+    tools: Registry,
+    finder: ToolFinder,
+    mcp: Sequence[McpSource],
 ) -> Runs:
-    """The runs of the server's own tools. Raises: DatabaseError."""
+    """The runs of the server's own tools; `mcp`: brings some of them later. Raises: DatabaseError."""
     own = open_database(database_url(settings.runs)) if settings.runs else database
     if reach_of(tools) and own.url.get_backend_name() == "sqlite" and not own.url.database:
         logger.info("runs are kept in memory and end with the server; --store FILE keeps them")
@@ -203,7 +209,7 @@ def open_runs(
     ceiling = Caps(
         settings.run_steps, settings.run_calls, settings.run_seconds, settings.run_tokens, settings.run_bytes
     )
-    return Runs(RunStore(own), loop, ceiling=ceiling, places=keys)
+    return Runs(RunStore(own), loop, ceiling=ceiling, places=keys, sources=[one.has_told for one in mcp])
 
 
 def add_middleware(app: FastAPI, settings: Settings, keys: KeyRing) -> None:
@@ -277,7 +283,7 @@ def _say_memory(path: Path, draft: Path | None, wanted: EngineSettings) -> None:
     header = header_of(path)
     _, cells = wanted.sizes(header.number("context_length") or 0)
     plan = plan_memory(header, cells, wanted.kv_type)
-    logger.info("%s: %s; up to %d MiB for idle KV", path.name, plan, wanted.idle_kv_bytes / 2**20)
+    logger.info("%s: %s", path.name, plan)
     if draft is not None:
         drafts = plan_memory(header_of(draft), draft_cells(wanted.context(cells), wanted.draft_tokens), wanted.kv_type)
         logger.info("%s, its draft model: %s", draft.name, drafts)

@@ -9,6 +9,8 @@ from typing import Literal
 from server.api.request_log import REQUEST_ID
 
 LogFormat = Literal["text", "json"]
+_TELLTALES = ("httpx", "httpcore", "httpx2", "httpcore2", "mcp", "client")
+"""Loggers of libraries that tell of every request with its whole URL, or of every message (`client`: the MCP SDK's)."""
 
 
 class _TextFormatter(logging.Formatter):
@@ -38,7 +40,10 @@ class _JsonFormatter(logging.Formatter):
 
 
 def start_log(level: str, form: LogFormat) -> None:
-    """Log to standard error from now on."""
+    """Log to standard error from now on. Libraries by which tools are called tell of failures only, whatever the level:
+    what a model sends is not for the log."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    for name in _TELLTALES:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

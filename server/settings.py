@@ -36,7 +36,9 @@ class Settings(BaseSettings):
         None, description="A folder of further models (*.gguf), each served under its file's name when asked for."
     )
     max_models: int = Field(1, ge=1, description="Further models in memory at once; the least recently used leaves.")
-    adapter: list[str] = Field([], description="A LoRA to serve, NAME=PATH or NAME=PATH:SCALE. May be given again.")
+    adapter: Annotated[list[str], NoDecode] = Field(
+        [], description="A LoRA to serve, NAME=PATH or NAME=PATH:SCALE. May be given again."
+    )
     adapters: Path | None = Field(
         None, description="A folder of LoRA files (*.gguf), watched: each is served under its name while it is there."
     )
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
     store: str | None = Field(
         None,
         description="The database of responses, runs, files and jobs: the path of an SQLite file, or "
-        "`postgresql+psycopg://USER@HOST/NAME`; by default memory, which goes with the server.",
+        "`postgresql+psycopg://USER@HOST/NAME` (extra `postgres`); by default memory, which goes with the server.",
     )
     store_limit: int = Field(10_000, ge=1, description="Responses that are stored; beyond that the oldest leave.")
     home: Path | None = Field(
@@ -228,10 +230,10 @@ class Settings(BaseSettings):
             raise ValueError(f"the KV type {kv_type} needs flash attention")
         return flash_attention
 
-    @field_validator("model", "api_key", "cors_origin", mode="before")
+    @field_validator("model", "adapter", "api_key", "cors_origin", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
-        """One path, or a JSON list where a list can't be written (an environment variable)."""
+        """One value, or a JSON list where a list can't be written (an environment variable)."""
         if isinstance(value, str):
             return json.loads(value) if value.startswith("[") else [value]
         return [str(value)] if isinstance(value, Path) else value

@@ -102,7 +102,7 @@ def export(
 
 
 def _fail_without(error: ModuleNotFoundError) -> NoReturn:
-    _fail(f"this command needs {error.name}; install it with: pip install 'trammel[train]'")
+    _fail(f"this command needs {error.name}; install it with: pip install -c constraints.txt -e '.[train]'")
 
 
 def _fail(message: str) -> NoReturn:

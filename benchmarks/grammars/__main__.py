@@ -29,7 +29,10 @@ def main() -> None:
     options = parser.parse_args()
     judge = Judge(load_tokenizer(options.vocabulary))
     names = options.engines.split(",")
-    folder = find_corpus("json-schema-test-suite" if options.suite else "maskbench-half", options.data)
+    if options.suite:
+        folder = find_corpus("json-schema-test-suite", options.data)
+    else:
+        folder = find_corpus("maskbench", options.data, or_else="maskbench-half")
     cases = list(suite(folder) if options.suite else maskbench(folder, options.sample))
     gc.collect()
     gc.freeze()  # the corpus in memory is no compiler's garbage

@@ -17,9 +17,10 @@ def measure_curves(bench: Bench, rounds: int = 2) -> Curves:
     for streams in STREAMS:
         runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in setups}
         for _ in range(rounds):
+            bench.round += 1
             for name, setup in setups.items():
                 plain = throughput(bench.run(setup, free(bench, streams)))
-                answers = bench.run(setup, formed(streams))
+                answers = bench.run(setup, formed(bench, streams))
                 runs[name].append((plain, throughput(answers), median_latency(answers)))
         for name, found in runs.items():
             for figure, values in zip(curves[name].values(), zip(*found, strict=True), strict=True):

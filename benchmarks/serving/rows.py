@@ -51,12 +51,21 @@ class Bench:
     stage: Stage = field(default_factory=Stage)
     tokens: int = 48
     """Of a free answer."""
+    round: int = 0
+    """Prompts are new in each."""
 
     def us(self, model: Path, *flags: str) -> Setup:
         return self.peers.trammel(model, self.settings, *flags)
 
     def llama_server(self, model: Path) -> Setup:
         return self.peers.llama_server(model, self.settings)
+
+    def ratio(self, ours: Callable[[], float], theirs: Callable[[], float]) -> float:
+        """Of two measurements, the second of which is made first in every other round."""
+        if self.round % 2:
+            return ours() / theirs()
+        right = theirs()
+        return ours() / right
 
     def run(self, setup: Setup, streams: list[list[Body]], *, streaming: bool = True) -> list[Answer]:
         with self.stage.only(setup) as process:
@@ -68,19 +77,19 @@ class Bench:
                 raise NotAvailableError(f"{setup.name} failed ({error}): {log[-300:]!r}") from error
 
 
-def ask(number: int, *, tokens: int, **fields: Any) -> Body:
-    """A question of a few words, different for each number."""
-    message = {"role": "user", "content": f"Question {number}: what will the weather be like?"}
+def ask(bench: Bench, number: int, *, tokens: int, **fields: Any) -> Body:
+    """A question of a few words, another for each number and in each round: servers remember what they were asked."""
+    message = {"role": "user", "content": f"Question {number} of {bench.round}: what will the weather be like?"}
     return {"model": "model", "messages": [message], "max_tokens": tokens, "temperature": 1.0, "seed": number, **fields}
 
 
 def free(bench: Bench, streams: int) -> list[list[Body]]:
-    return [[ask(number, tokens=bench.tokens)] for number in range(streams)]
+    return [[ask(bench, number, tokens=bench.tokens)] for number in range(streams)]
 
 
-def formed(streams: int, each: int = 1) -> list[list[Body]]:
+def formed(bench: Bench, streams: int, each: int = 1) -> list[list[Body]]:
     return [
-        [ask(stream * each + turn, tokens=160, response_format=FORM) for turn in range(each)]
+        [ask(bench, stream * each + turn, tokens=160, response_format=FORM) for turn in range(each)]
         for stream in range(streams)
     ]
 
@@ -109,33 +118,43 @@ def _span(answers: list[Answer]) -> float:
 
 def free_1(bench: Bench) -> float:
     model = bench.peers.random_model
-    ours = decode_speed(bench.run(bench.us(model), free(bench, 1)))
-    return ours / bench.peers.bench_speed(model, bench.settings, bench.tokens)
+    return bench.ratio(
+        lambda: decode_speed(bench.run(bench.us(model), free(bench, 1))),
+        lambda: bench.peers.bench_speed(model, bench.settings, bench.tokens),
+    )
 
 
 def free_8(bench: Bench) -> float:
     model = bench.peers.random_model
-    ours = throughput(bench.run(bench.us(model), free(bench, 8)))
-    return ours / throughput(bench.run(bench.llama_server(model), free(bench, 8)))
+    return bench.ratio(
+        lambda: throughput(bench.run(bench.us(model), free(bench, 8))),
+        lambda: throughput(bench.run(bench.llama_server(model), free(bench, 8))),
+    )
 
 
 def free_8_bindings(bench: Bench) -> float:
     model = bench.peers.random_model
-    ours = throughput(bench.run(bench.us(model), free(bench, 8)))
-    theirs = bench.run(bench.peers.bindings_server(model, bench.settings), free(bench, 8), streaming=False)
-    return ours / throughput(theirs)
+    theirs = bench.peers.bindings_server(model, bench.settings)
+    return bench.ratio(
+        lambda: throughput(bench.run(bench.us(model), free(bench, 8))),
+        lambda: throughput(bench.run(theirs, free(bench, 8), streaming=False)),
+    )
 
 
 def constrained_8(bench: Bench) -> float:
     model = bench.peers.random_model
-    ours = answers_a_second(bench.run(bench.us(model), formed(8)))
-    return ours / answers_a_second(bench.run(bench.llama_server(model), formed(8)))
+    return bench.ratio(
+        lambda: answers_a_second(bench.run(bench.us(model), formed(bench, 8))),
+        lambda: answers_a_second(bench.run(bench.llama_server(model), formed(bench, 8))),
+    )
 
 
 def latency(streams: int) -> Callable[[Bench], float]:
     def row(bench: Bench) -> float:
-        ours = median_latency(bench.run(bench.us(TRAINED), formed(streams, 6), streaming=False))
-        return ours / median_latency(bench.run(bench.llama_server(TRAINED), formed(streams, 6), streaming=False))
+        def of(setup: Setup) -> float:
+            return median_latency(bench.run(setup, formed(bench, streams, 6), streaming=False))
+
+        return bench.ratio(lambda: of(bench.us(TRAINED)), lambda: of(bench.llama_server(TRAINED)))
 
     return row
 
@@ -143,8 +162,10 @@ def latency(streams: int) -> Callable[[Bench], float]:
 def constrained_over_free(model_of: Callable[[Bench], Path], streams: int) -> Callable[[Bench], float]:
     def row(bench: Bench) -> float:
         model = model_of(bench)
-        constrained = throughput(bench.run(bench.us(model), formed(streams, 2)))
-        return constrained / throughput(bench.run(bench.us(model), free(bench, streams)))
+        return bench.ratio(
+            lambda: throughput(bench.run(bench.us(model), formed(bench, streams, 2))),
+            lambda: throughput(bench.run(bench.us(model), free(bench, streams))),
+        )
 
     return row
 
@@ -152,12 +173,12 @@ def constrained_over_free(model_of: Callable[[Bench], Path], streams: int) -> Ca
 def time_to_first_token(bench: Bench) -> float:
     """Warm: the same 2k tokens of tools with another question."""
     model = bench.peers.random_model
-    return _first(bench, bench.us(model)) / _first(bench, bench.llama_server(model))
+    return bench.ratio(lambda: _first(bench, bench.us(model)), lambda: _first(bench, bench.llama_server(model)))
 
 
 def _first(bench: Bench, setup: Setup) -> float:
     tools = [_tool(number) for number in range(22)]
-    warm = [ask(number, tokens=4, tools=tools, tool_choice="none") for number in range(4)]
+    warm = [ask(bench, number, tokens=4, tools=tools, tool_choice="none") for number in range(4)]
     return statistics.median(answer.first for answer in bench.run(setup, [warm])[1:])
 
 
@@ -173,25 +194,26 @@ def _tool(number: int) -> dict[str, Any]:
 
 def conversations(bench: Bench) -> float:
     """Twelve that are held by turns, so that eleven others lie idle whenever one is answered."""
-    turns = [_turns()]
-    ours = _span(bench.run(bench.us(TRAINED), turns))
-    return ours / _span(bench.run(bench.llama_server(TRAINED), turns))
+    return bench.ratio(
+        lambda: _by_turns(bench, bench.us(TRAINED)), lambda: _by_turns(bench, bench.llama_server(TRAINED))
+    )
 
 
 def idle_kv(bench: Bench) -> float:
     """The same with the KV of the idle ones outside of the cache and in it."""
-    outside = _span(bench.run(bench.us(TRAINED), [_turns()]))
-    return outside / _span(bench.run(bench.us(TRAINED, "--idle-kv-mib", "0"), [_turns()]))
+    inside = bench.us(TRAINED, "--idle-kv-mib", "0")
+    return bench.ratio(lambda: _by_turns(bench, bench.us(TRAINED)), lambda: _by_turns(bench, inside))
 
 
-def _turns() -> list[Body]:
-    """Three turns of each; about 1,000 tokens of the twelve are nobody else's."""
+def _by_turns(bench: Bench, setup: Setup) -> float:
+    """Seconds for three turns of each; about 1,000 tokens of the twelve are nobody else's."""
     asked = []
     for turn in range(3):
         for number in range(12):
-            said = " ".join(f"word{number}{part}" for part in range(90 + 60 * turn))
-            asked.append({**ask(number, tokens=24), "messages": [{"role": "user", "content": said}]})
-    return asked
+            said = " ".join(f"word{bench.round}{number}{part}" for part in range(90 + 60 * turn))
+            asked.append({**ask(bench, number, tokens=24), "messages": [{"role": "user", "content": said}]})
+    bench.run(setup, [[ask(bench, -1, tokens=4)]])  # a server's first answer is slower
+    return _span(bench.run(setup, [asked]))
 
 
 def engine_share(bench: Bench) -> float:
@@ -199,7 +221,7 @@ def engine_share(bench: Bench) -> float:
     setup = bench.us(bench.peers.random_model)
     with bench.stage.only(setup) as process:
         before = _engine_seconds(process.url)
-        asyncio.run(run_streams(process.url, formed(8, 2)))
+        asyncio.run(run_streams(process.url, formed(bench, 8, 2)))
         after = _engine_seconds(process.url)
     decode, step = (late - early for early, late in zip(before, after, strict=True))
     return 1 - decode / step
@@ -224,10 +246,10 @@ def adapters(bench: Bench) -> float:
     model = bench.peers.random_model
     flags = [part for i, path in enumerate(bench.peers.adapters) for part in ("--adapter", f"a{i}={path}")]
     setup = bench.us(model, *flags)
-    bodies = [ask(number, tokens=bench.tokens) for number in range(8)]
+    bodies = [ask(bench, number, tokens=bench.tokens) for number in range(8)]
     many = [[{**body, "model": f"a{number % 4}"}] for number, body in enumerate(bodies)]
     one = [[{**body, "model": "a0"}] for body in bodies]
-    return throughput(bench.run(setup, many)) / throughput(bench.run(setup, one))
+    return bench.ratio(lambda: throughput(bench.run(setup, many)), lambda: throughput(bench.run(setup, one)))
 
 
 def peak_memory(bench: Bench) -> float:
@@ -236,18 +258,19 @@ def peak_memory(bench: Bench) -> float:
     peaks = []
     for setup in (bench.us(model), bench.llama_server(model)):
         with bench.stage.only(setup) as process:
-            asyncio.run(run_streams(process.url, [*free(bench, 4), *formed(4)]))
+            asyncio.run(run_streams(process.url, [*free(bench, 4), *formed(bench, 4)]))
             peaks.append(process.peak_memory)
     return peaks[0] / peaks[1]
 
 
 def beside_long_prompts(bench: Bench) -> float:
-    """Pieces a second of 16 streams while a prompt of 4k tokens arrives every second."""
+    """Pieces a second of 15 streams while a prompt of 4k tokens arrives every second."""
     model = bench.peers.random_model
-    lasting = [ask(number, tokens=4000) for number in range(15)]
+    lasting = [ask(bench, number, tokens=4000) for number in range(15)]
     words = " ".join(f"word{number}" for number in range(1300))
     arriving = [
-        {**ask(number, tokens=1), "messages": [{"role": "user", "content": f"{number} {words}"}]} for number in range(8)
+        {**ask(bench, number, tokens=1), "messages": [{"role": "user", "content": f"{bench.round} {number} {words}"}]}
+        for number in range(8)
     ]
     speeds = []
     for setup in (bench.us(model), bench.llama_server(model)):
@@ -328,7 +351,7 @@ ROWS = (
     Row("memory", "peak memory resident: us / llama-server", Target(1.15, False), peak_memory),
     Row(
         "long-prompts",
-        "16 streams beside a 4k prompt a second, pieces/s: us / llama-server",
+        "15 streams beside a 4k prompt a second, pieces/s: us / llama-server",
         Target(1.0),
         beside_long_prompts,
     ),
@@ -336,8 +359,9 @@ ROWS = (
 
 
 def measure(bench: Bench, row: Row, rounds: int) -> Iterator[float]:
-    """A ratio a round; both sides run in each. Raises: NotAvailableError."""
+    """A ratio a round; both sides run in each, in turns the one or the other first. Raises: NotAvailableError."""
     for _ in range(rounds):
+        bench.round += 1
         yield row.measure(bench)
 
 

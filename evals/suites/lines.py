@@ -86,6 +86,7 @@ def _turns(line: _Line, raw: Json, suite: str, name: str) -> Iterator[Case]:
                 tools=raw.get("tools") or [],
                 expects=message.expects or _expectation(message, has_tools=bool(line.tools)),
                 gold=tuple(_gold(call) for call in message.tool_calls or ()),
+                conversation=name,
             )
         history.append(_plain(raw_message))
 

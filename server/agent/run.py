@@ -1,6 +1,7 @@
 """One run in memory: its state, and the only way to change it, which is to store an event first."""
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -51,11 +52,15 @@ class Run:
         self.is_known_from_here = False
         """An event of it was recorded by this very process, so nobody else's can be left over from before."""
         self.reloads = 0
+        self.failures = 0
+        """Of its database, since the last event that was stored."""
+        self.is_interrupted = False
+        """Nobody goes on with it here, though it has not ended."""
         self.is_resting = False
         self.has_place = False
         """It counts among what its owner has under way."""
+        self.tools = tools
         self._journal = journal
-        self._tools = tools
         self._observe = observe
 
     @property
@@ -71,7 +76,17 @@ class Run:
         """For one that holds the lock. A cancelled caller leaves no event half recorded."""
         if self.state.ended is not None:
             raise OverError
-        await asyncio.shield(asyncio.ensure_future(self._record(event)))
+        recording = asyncio.ensure_future(self._record(event))
+        try:
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            # the lock is held until the event is stored: what is recorded next has the next number
+            while not recording.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([recording])
+            if not recording.cancelled():
+                recording.exception()  # nobody is left to hear of it
+            raise
 
     def silence(self) -> None:
         """Nothing of the next turn has been said yet."""
@@ -91,6 +106,12 @@ class Run:
         self._said.append(piece)
         for listener in self._listeners:
             listener.hear(self.state.length, self._attempt, piece)
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def take(self, state: RunState, tools: Mapping[str, ToolDefinition]) -> None:
+        """See it as it is stored, with the tools there are now; the lock is held."""
+        self.state, self.tools = state, tools
         async with self.changed:
             self.changed.notify_all()
 
@@ -124,7 +145,8 @@ class Run:
         ahead = _status_after(event)
         await asyncio.to_thread(self._journal.append, self.id, self.state.length, write_event(event), ahead)
         self.is_known_from_here = True
-        self.state.apply(event, self._tools)
+        self.failures = 0
+        self.state.apply(event, self.tools)
         self.silence()
         if self._observe is not None:
             self._observe(event, self.state)

@@ -7,8 +7,10 @@ import secrets
 import time
 import uuid
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from server.agent.caps import Caps
 from server.agent.events import Decided, Ended, Event, Received, Started, read_event, write_event
@@ -19,6 +21,7 @@ from server.agent.state import RunState
 from server.agent.tally import Tally
 from server.agent.tracing import agent_span, describe_end
 from server.store.runs import ConflictError, RunRow, RunStore
+from server.tools.definition import ToolDefinition
 from server.tools.pinning import of_run
 
 logger = logging.getLogger("trammel.agent")
@@ -27,6 +30,10 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between attempts to make the model speak when it can't just now."""
 _RELOADS = (0.1, 1.0, 5.0)
 """Seconds after which a run is read again whose next event was there already."""
+_AWAY = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)
+"""Seconds between attempts to go on with a run whose database fails."""
+_TOOL_SECONDS = 10.0
+"""What sources that connect after the start may take until runs go on without their tools."""
 _CLOSING_SECONDS = 5.0
 
 
@@ -50,14 +57,26 @@ class Runs:
     """Built once; `resume` at the start, `close` at the end."""
 
     def __init__(
-        self, store: RunStore, loop: Loop, *, ceiling: Caps | None = None, places: Places | None = None
+        self,
+        store: RunStore,
+        loop: Loop,
+        *,
+        ceiling: Caps | None = None,
+        places: Places | None = None,
+        sources: Sequence[asyncio.Event] = (),
     ) -> None:
-        """`ceiling`: the most that any run may ask for; None: it may ask for anything."""
+        """`ceiling`: the most that any run may ask for; None: it may ask for anything.
+
+        `sources`: of tools, that connect only after the start; each is set once it has told of its tools.
+        """
         self.store = store
         self.loop = loop
         self.ceiling = ceiling
         self.tally = Tally()
         self._places = places
+        self._sources = sources
+        self._told_by = 0.0
+        """When runs go on without the tools of sources that have not told of them (monotonic)."""
         self._live: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._drivers: dict[str, asyncio.Task[None]] = {}
         self._finding = asyncio.Lock()
@@ -88,6 +107,7 @@ class Runs:
 
     async def resume(self) -> int:
         """Go on with every run that has not ended; gives their number."""
+        self._told_by = time.monotonic() + _TOOL_SECONDS
         rows = await asyncio.to_thread(self.store.open_runs)
         for row in rows:
             async with self._finding:
@@ -184,14 +204,15 @@ class Runs:
         if drivers:
             await asyncio.wait(drivers, timeout=_CLOSING_SECONDS)
 
-    async def _folded(self, id_: str) -> RunState:
+    async def _folded(self, id_: str) -> tuple[RunState, Mapping[str, ToolDefinition]]:
+        """A run as it is stored, and its tools as they are now."""
         events = await asyncio.to_thread(self.store.events, id_)
         first, *rest = (read_event(body) for _, _, body in events)
-        return RunState.of([first, *rest], of_run(self.loop.tools, first.tools if isinstance(first, Started) else {}))
+        tools = of_run(self.loop.tools, first.tools if isinstance(first, Started) else {})
+        return RunState.of([first, *rest], tools), tools
 
     async def _load(self, row: RunRow) -> Run:
-        state = await self._folded(row.id)
-        tools = of_run(self.loop.tools, state.started.tools)
+        state, tools = await self._folded(row.id)
         run = Run(row.id, row.owner, state, self.store, tools, self.tally.note)
         run.is_resting = run.status != "running"
         self._live[row.id] = run
@@ -207,17 +228,18 @@ class Runs:
             if run.is_known_from_here:
                 self._live.pop(run.id, None)  # what we know of it is old
             else:
-                run.state = await self._folded(run.id)
-                async with run.changed:
-                    run.changed.notify_all()
+                await run.take(*await self._folded(run.id))
             raise RefusedError("Another process has gone on with the run. Look at it again.") from error
+        except SQLAlchemyError:
+            run.is_known_from_here = False  # it may be stored all the same
+            raise
         run.is_resting = False
 
     def _drive(self, run: Run) -> None:
         """See to it that a task drives the run."""
         if run.state.ended is not None or run.id in self._drivers:
             return
-        run.is_resting = False
+        run.is_resting = run.is_interrupted = False
         task = asyncio.create_task(self._driving(run))
         self._drivers[run.id] = task
         task.add_done_callback(lambda done: self._forget(run, done))
@@ -243,16 +265,20 @@ class Runs:
     async def _driving(self, run: Run) -> None:
         """To the run's end, through every wait."""
         try:
+            await self._until_tools(run)
             while not await self._drive_on(run):
                 pass
         finally:
             self._free_place(run)
+            is_cancelled = self._drivers.get(run.id) is not asyncio.current_task()
+            run.is_interrupted = run.state.ended is None and not is_cancelled
             await run.rest()
 
     async def _drive_on(self, run: Run) -> bool:
         """False: look again. True: it has ended, or another process works on it."""
         try:
             while run.state.ended is None:
+                await self._see_tools(run)
                 await self._advance(run)
                 if run.status != "running" and run.state.ended is None:
                     await self._sleep(run)
@@ -263,16 +289,48 @@ class Runs:
                 logger.warning("the run %s is driven by another process", run.id)
                 self._live.pop(run.id, None)
                 return True
+            # A process that was killed may have left an event that its database stored only after we had looked.
             await asyncio.sleep(_RELOADS[run.reloads])
-            await self._reload(run)
-            return False
+            run.reloads += 1
+            return await self._reload(run)
+        except SQLAlchemyError as error:
+            return await self._outlast(run, error)
         return True
 
-    async def _reload(self, run: Run) -> None:
-        """A process that was killed may have left an event that its database stored only after we had looked."""
-        async with run.lock:
-            run.reloads += 1
-            run.state = await self._folded(run.id)
+    async def _outlast(self, run: Run, error: SQLAlchemyError) -> bool:
+        """Wait, and look at what its database has of the run. Raises: SQLAlchemyError, if it goes on failing."""
+        if run.failures >= len(_AWAY):
+            raise error
+        logger.warning("the run %s waits for its database: %s", run.id, type(error).__name__)
+        await asyncio.sleep(_AWAY[run.failures])
+        run.failures += 1
+        run.is_known_from_here = False  # what failed may be stored all the same, and late
+        return await self._reload(run)
+
+    async def _reload(self, run: Run) -> bool:
+        """See it as it is stored, once its database can be read. Raises: SQLAlchemyError, if it goes on failing."""
+        try:
+            async with run.lock:
+                await run.take(*await self._folded(run.id))
+        except SQLAlchemyError as error:
+            return await self._outlast(run, error)
+        return False
+
+    async def _until_tools(self, run: Run) -> None:
+        """Until the sources that connect after the start have told of their tools, if it lacks any; not for ever."""
+        names = run.state.started.tools
+        if names.keys() - of_run(self.loop.tools, names).keys():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_told(), self._told_by - time.monotonic())
+
+    async def _all_told(self) -> None:
+        for source in self._sources:
+            await source.wait()
+
+    async def _see_tools(self, run: Run) -> None:
+        """Read it again if tools have come that were not there: only so is known what it has done with them."""
+        if of_run(self.loop.tools, run.state.started.tools).keys() - run.tools.keys():
+            await self._reload(run)
 
     async def _advance(self, run: Run) -> None:
         """As far as it goes; a model that can't speak just now is asked again."""

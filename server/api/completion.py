@@ -27,7 +27,6 @@ from server.engine.types import (
     FinishReason,
     GenerationRequest,
     PromptLogprobs,
-    Sampling,
     TokenLogprob,
     Usage,
 )
@@ -36,8 +35,6 @@ logger = logging.getLogger("trammel.api")
 
 WireReason = Literal["stop", "length", "tool_calls"]
 NO_USAGE = Usage(0, 0, 0, 0)
-_NEVER = -1000.0
-"""Bias of a token that is not to be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +179,9 @@ class Completion:
         """Submit `count` generations; none stays behind if one is refused. `opening`: see `Openings`."""
         base = GenerationRequest(
             tokens,
-            self._sampling,
+            self.request.sampling,
             self._prepared.grammar.constraint,
+            self._prepared.grammar.barred,
             self.request.stop,
             self.request.max_tokens,
             self.request.top_logprobs,
@@ -203,16 +201,6 @@ class Completion:
         except BaseException:
             await self.cancel()
             raise
-
-    @property
-    def _sampling(self) -> Sampling:
-        """Where nothing can be called, the token that begins a call is out of reach: a small model may well say it."""
-        sampling = self.request.sampling
-        token = self.services.conversations.call_token
-        is_free = self._prepared.grammar.constraint is None and self.request.is_constrained
-        if token is None or not is_free or self._prepared.calls_at != "nowhere":
-            return sampling
-        return replace(sampling, logit_bias={token: _NEVER, **sampling.logit_bias})
 
     def _with_reasoning(self, usage: Usage, choice: int, length: int) -> Usage:
         """`length`: characters of the answer that were thought."""

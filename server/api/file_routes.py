@@ -14,7 +14,8 @@ from fastapi import APIRouter, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse
 
 from server.api.errors import ApiError, invalid
-from server.api.workshop import TheOwner, TheWorkshop, Workshop, storable
+from server.api.listing import TheOwner, listed
+from server.api.workshop import TheWorkshop, Workshop, storable
 from server.store.files import FileRow
 
 Json = dict[str, Any]
@@ -115,15 +116,8 @@ def file_object(row: FileRow) -> Json:
     }
 
 
-def listed(objects: list[Json], limit: int) -> Json:
-    """A page out of one object more than it may hold."""
-    data = objects[:limit]
-    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": len(objects) > limit}
-
-
 def _keep(workshop: Workshop, source: BinaryIO, owner: str, name: str, purpose: str, expires: float | None) -> FileRow:
-    workshop.files.remove_expired()
+    workshop.files.remove_expired(workshop.jobs.training_on)
     id_, place = workshop.files.new_place()
     _copy(source, place)
     try:

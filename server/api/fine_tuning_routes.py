@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from server.api.catalog import Catalog, catalog_of
 from server.api.errors import ApiError, invalid
-from server.api.file_routes import listed
 from server.api.fine_tuned import FineTunedModels
 from server.api.fine_tuning_objects import (
     checkpoint_id,
@@ -23,7 +22,8 @@ from server.api.fine_tuning_objects import (
     number_of,
 )
 from server.api.fine_tuning_request import JobIn, read_job
-from server.api.workshop import TheOwner, TheWorkshop, Workshop
+from server.api.listing import TheOwner, listed
+from server.api.workshop import TheWorkshop, Workshop
 from server.store.jobs import WORKABLE, Job, Status
 
 Json = dict[str, Any]

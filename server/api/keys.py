@@ -16,6 +16,8 @@ from typing import Any
 
 _PREFIX = "sha256:"
 _MINUTE = 60.0
+_SHOWN = 12
+"""Hex digits of a key's hash that are its name, where it has no other."""
 
 
 class KeyFileError(ValueError):
@@ -123,8 +125,12 @@ def new_key() -> tuple[str, str]:
 
 
 def given_keys(texts: Iterable[str], concurrency: int | None, rate: int | None) -> list[Key]:
-    """Keys of the settings, in clear or hashed; they are called key-1, key-2 …"""
-    return [Key(f"key-{n}", _digest(text), concurrency, rate) for n, text in enumerate(texts, 1)]
+    """Keys of the settings, in clear or hashed; each is called key- and the first digits of its hash.
+
+    By its place it would own what another had made, once one is taken away.
+    """
+    digests = map(_digest, texts)
+    return [Key(f"key-{digest.hex()[:_SHOWN]}", digest, concurrency, rate) for digest in digests]
 
 
 def read_key_file(path: Path, concurrency: int | None, rate: int | None) -> list[Key]:

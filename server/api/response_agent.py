@@ -20,7 +20,7 @@ from server.agent.speaker import Piece, with_whole_turns
 from server.api.catalog import Catalog
 from server.api.completion import ChoiceFinished
 from server.api.departure import ClientGoneError, no_answer, while_connected
-from server.api.errors import ApiError, invalid
+from server.api.errors import invalid
 from server.api.response_events import ResponseEvents, new_response_id
 from server.api.response_objects import Json, response_object
 from server.api.response_request import as_chat_completion, as_response_error
@@ -35,7 +35,7 @@ from server.api.response_wire import (
     ServerToolsIn,
 )
 from server.api.run_request import check_known, reach_of, read_run_request
-from server.api.run_routes import found, hand_over_place, refusals
+from server.api.run_routes import failure_of, found, hand_over_place, refusals
 from server.api.services import Services
 from server.api.stream import AnswerStream
 from server.api.wire import ChatCompletionRequest, TrammelOptions
@@ -131,8 +131,8 @@ class AgentResponse:
                 yield told
         for told in teller.end():
             yield told
-        if run.state.ended is not None and run.state.ended.status == "failed":
-            raise ApiError(500, f"The run {self._run.id} failed: {run.state.ended.error}", code="run_failed")
+        if (failure := failure_of(run)) is not None:
+            raise failure
         is_cut = run.state.ended is not None and run.state.ended.status == "incomplete"
         for told in progress.feed(ChoiceFinished("length" if is_cut else "stop", _usage(spoken))):
             yield told

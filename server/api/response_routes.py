@@ -6,16 +6,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from server.agent.runs import Runs
 from server.api.catalog import Catalog, catalog_of
 from server.api.chat_request import read_chat_request
 from server.api.departure import ClientGoneError, no_answer, while_connected
 from server.api.errors import ApiError, invalid
+from server.api.listing import TheOwner
 from server.api.response_agent import answer_with_server_tools, concerns_a_run
 from server.api.response_request import as_chat_completion, as_response_error
-from server.api.response_run import ResponseRun, ResponseWriter, gather_items, listed
+from server.api.response_run import ResponseRun, ResponseWriter, gather_items, page_of
 from server.api.response_wire import ResponseRequest
 from server.api.routes import widened_header
+from server.api.run_routes import runs_of
 from server.api.services import Services
 from server.api.stream import AnswerStream
 from server.store.responses import ResponseStore, StoredResponse
@@ -29,15 +30,8 @@ def store_of(request: Request) -> ResponseStore:
     return store
 
 
-def owner_of(request: Request) -> str:
-    """Whose responses a request may see: those made with the same API key."""
-    owner: str = getattr(request.state, "owner", "")
-    return owner
-
-
 TheCatalog = Annotated[Catalog, Depends(catalog_of)]
 TheStore = Annotated[ResponseStore, Depends(store_of)]
-TheOwner = Annotated[str, Depends(owner_of)]
 
 
 @router.post("/v1/responses")
@@ -45,7 +39,7 @@ async def create_response(
     body: ResponseRequest, request: Request, catalog: TheCatalog, store: TheStore, owner: TheOwner
 ) -> Response:
     """Answer a conversation's items: with a message, or with calls of the given functions."""
-    runs: Runs = request.app.state.runs
+    runs = runs_of(request)
     if await concerns_a_run(body, runs, store, owner):
         return await answer_with_server_tools(body, runs, catalog, store, owner, request)
     async with catalog.lend(body.model, Services) as services:
@@ -107,7 +101,7 @@ async def list_input_items(
     found = await _found(store, response_id, owner)
     earlier = await asyncio.to_thread(store.context, found.previous, owner) if found.previous else []
     items = [*(earlier or []), *found.input]
-    return listed(items if order == "asc" else items[::-1], after=after, limit=limit)
+    return page_of(items if order == "asc" else items[::-1], after=after, limit=limit)
 
 
 async def _found(store: ResponseStore, response_id: str, owner: str) -> StoredResponse:

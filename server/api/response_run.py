@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from server.api.chat_request import read_chat_request
 from server.api.completion import Completion, start_completion
 from server.api.errors import ApiError
+from server.api.listing import listed
 from server.api.response_events import ResponseEvents, new_response_id
 from server.api.response_items import Json, read_input, references, resolve
 from server.api.response_objects import logprob_object, response_object
@@ -147,18 +148,11 @@ def _without_oldest(items: list[Json]) -> list[Json]:
     return [*kept, *rest[following:]] if following else []
 
 
-def listed(items: list[Any], *, after: str | None, limit: int) -> Json:
+def page_of(items: list[Any], *, after: str | None, limit: int) -> Json:
     """A page of items as OpenAI's list object. Raises: ApiError, if `after` is none of them."""
     start = 0
     if after is not None:
         start = next((n + 1 for n, item in enumerate(items) if item["id"] == after), -1)
         if start < 0:
             raise ApiError(400, f"There is no item '{after}' in this list.", param="after", code="invalid_value")
-    page = items[start : start + limit]
-    return {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else "",
-        "last_id": page[-1]["id"] if page else "",
-        "has_more": start + limit < len(items),
-    }
+    return listed(items[start : start + limit + 1], limit)

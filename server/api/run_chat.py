@@ -19,10 +19,11 @@ from server.agent.runs import Runs
 from server.agent.speaker import Piece, with_whole_turns
 from server.api.catalog import Catalog
 from server.api.departure import ClientGoneError, no_answer, while_connected
-from server.api.errors import ApiError, invalid
+from server.api.errors import invalid
+from server.api.listing import owner_of
 from server.api.run_objects import chat_message, delta_object, event_object, question_text, run_object, tokens_of
 from server.api.run_request import read_run_request
-from server.api.run_routes import created_at, found, hand_over_place, owner_of, refusals, with_keep_alive
+from server.api.run_routes import created_at, failure_of, found, hand_over_place, refusals, with_keep_alive
 from server.api.stream import DONE, UNBUFFERED, data
 from server.api.wire import ChatCompletionRequest
 from server.chat.parser import ContentDelta, ReasoningDelta
@@ -78,8 +79,9 @@ def _was_said(body: ChatCompletionRequest, run: Run) -> bool:
 
 
 async def _completion(runs: Runs, run: Run) -> Json:
+    if (failure := failure_of(run)) is not None:
+        raise failure
     created = await created_at(runs, run)
-    _raise_failure(run)
     message, reason = chat_message(run.state)
     return {
         "id": f"chatcmpl-{run.id.removeprefix('run_')[:24]}",
@@ -91,11 +93,6 @@ async def _completion(runs: Runs, run: Run) -> Json:
         "service_tier": "default",
         "trammel": run_object(run, created),
     }
-
-
-def _raise_failure(run: Run) -> None:
-    if run.state.ended is not None and run.state.ended.status == "failed":
-        raise ApiError(500, f"The run {run.id} failed: {run.state.ended.error}", kind="server_error", code="run_failed")
 
 
 def _spoken(runs: Runs, run: Run) -> list[Spoke]:
@@ -155,9 +152,8 @@ async def _chunks(body: ChatCompletionRequest, runs: Runs, run: Run, told: Async
         elif (delta := delta_object(one)) is not None:
             yield chunk({}, trammel=delta)
     message, reason = chat_message(run.state)
-    if run.state.ended is not None and run.state.ended.status == "failed":
-        failure = {"message": f"The run {run.id} failed: {run.state.ended.error}", "type": "server_error"}
-        yield "".join(data({"error": {**failure, "param": None, "code": "run_failed"}}))
+    if (failure := failure_of(run)) is not None:
+        yield "".join(data(failure.body))
         return
     if calls := message.get("tool_calls"):
         yield chunk({"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]})

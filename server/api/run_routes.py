@@ -15,14 +15,14 @@ from server.agent.speaker import Piece
 from server.api.catalog import Catalog, catalog_of
 from server.api.errors import ApiError
 from server.api.key_gate import Place
+from server.api.listing import TheOwner, listed
 from server.api.run_objects import delta_object, event_object, run_object
 from server.api.run_request import read_run_request
 from server.api.sampling_fields import Wire
-from server.api.stream import UNBUFFERED
+from server.api.stream import KEEP_ALIVE, UNBUFFERED
 from server.api.wire import ChatCompletionRequest
 
 router = APIRouter()
-KEEP_ALIVE = ": keep-alive\n\n"
 _DIGITS = 9
 """Of an event's number at most: what a client sends is compared with it in a database."""
 _SILENCE = 10.0
@@ -35,12 +35,6 @@ def runs_of(request: Request) -> Runs:
     return runs
 
 
-def owner_of(request: Request) -> str:
-    """Whose runs a request may see: those made with the same API key."""
-    owner: str = getattr(request.state, "owner", "")
-    return owner
-
-
 def hand_over_place(request: Request) -> None:
     """The run that was set going counts for the key from now on; a request that only waits for it does not."""
     place: Place | None = getattr(request.state, "place", None)
@@ -50,7 +44,6 @@ def hand_over_place(request: Request) -> None:
 
 TheCatalog = Annotated[Catalog, Depends(catalog_of)]
 TheRuns = Annotated[Runs, Depends(runs_of)]
-TheOwner = Annotated[str, Depends(owner_of)]
 
 
 class Decision(Wire):
@@ -72,6 +65,19 @@ class Results(Wire):
     results: list[ResultIn]
 
 
+def failure_of(run: Run) -> ApiError | None:
+    """Why a run that rests has no answer: it has failed, or nobody goes on with it here."""
+    if run.state.ended is not None and run.state.ended.status == "failed":
+        return ApiError(
+            500, f"The run {run.id} failed: {run.state.ended.error}", kind="server_error", code="run_failed"
+        )
+    if run.is_interrupted and run.status == "running":
+        message = f"The run {run.id} was interrupted and has not ended: see /v1/runs/{run.id}."
+        headers = {"x-should-retry": "false"}  # OpenAI's clients would start another
+        return ApiError(503, message, kind="server_error", code="run_interrupted", headers=headers)
+    return None
+
+
 @router.post("/v1/runs", status_code=201)
 async def create_run(body: ChatCompletionRequest, runs: TheRuns, catalog: TheCatalog, owner: TheOwner) -> Any:
     """Start a run in the background. The body is a chat completion's."""
@@ -88,11 +94,8 @@ async def list_runs(
     if after is not None and (before := await asyncio.to_thread(runs.store.get, after, owner)) is None:
         raise _not_found(after, "after")
     rows = await asyncio.to_thread(runs.store.latest, owner, limit=limit + 1, before=before)
-    data = [
-        {"id": row.id, "object": "run", "created_at": int(row.created), "status": row.status} for row in rows[:limit]
-    ]
-    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": len(rows) > limit}
+    objects = [{"id": row.id, "object": "run", "created_at": int(row.created), "status": row.status} for row in rows]
+    return listed(objects, limit)
 
 
 @router.get("/v1/runs/{run_id}")

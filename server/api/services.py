@@ -110,9 +110,6 @@ def conversations_of(model: Model) -> Conversations:
     template = ChatTemplate(model.chat_template or CHATML, bos_token=model.bos_token, eos_token=model.eos_token)
     conversations = Conversations(template, SpecialNames(vocabulary.control_names, vocabulary.word_names))
     vocabulary.speak(conversations.dialect.marks)
-    first = vocabulary.tokenize(conversations.dialect.trigger)[0]
-    if vocabulary.name(first) in vocabulary.control_names | vocabulary.word_names:
-        conversations.call_token = first
     return conversations
 
 

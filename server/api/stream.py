@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from server.api.services import Services
 
 DONE = "data: [DONE]\n\n"
-_KEEP_ALIVE = ": keep-alive\n\n"
+KEEP_ALIVE = ": keep-alive\n\n"
 UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
 """Of every stream: nginx would else keep chunks back until it has some kilobytes of them."""
 
@@ -93,7 +93,7 @@ class AnswerStream(StreamingResponse):
             self._is_silent = True
             await asyncio.sleep(self._running.services.keep_alive)
             if self._is_silent:
-                await _send_text(send, _KEEP_ALIVE)
+                await _send_text(send, KEEP_ALIVE)
 
 
 def data(*payloads: Any) -> list[str]:

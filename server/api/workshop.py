@@ -44,16 +44,9 @@ def workshop_of(request: Request) -> Workshop:
     return workshop
 
 
-def owner_of(request: Request) -> str:
-    """Whose files and jobs a request may see: those made with the same API key."""
-    owner: str = getattr(request.state, "owner", "")
-    return owner
-
-
 def storable(text: str) -> str:
     """The text without what databases can't hold: NUL and lone surrogates."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 TheWorkshop = Annotated[Workshop, Depends(workshop_of)]
-TheOwner = Annotated[str, Depends(owner_of)]

@@ -16,11 +16,12 @@ from server.chat.element_values import ElementArguments
 from server.chat.marked_text import CDATA, escaped, shielded, text_until
 from server.chat.member_row import Member, member_row
 from server.chat.nested_values import NestedValues
-from server.chat.text_schema import NOTES, Schema, admits_texts, as_object, members_of, resolved, text_part
+from server.chat.text_schema import NOTES, REFERENCES, Schema, admits_texts, members_of, resolved, text_part, words_of
+from server.chat.value_grammar import ValueGrammars
 
 _HARMLESS = NOTES | {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
 _REASON = "this model writes arguments one by one, as bare text"
-_TEXT_LIMITS = ("pattern", "minLength", "maxLength", "format", "not", "allOf", "anyOf", "oneOf", "if")
+_TEXT_LIMITS = ("pattern", "minLength", "maxLength", "format", "not", "allOf", "anyOf", "oneOf", "if", *REFERENCES)
 
 TYPES = ("number", "boolean", "null", "object", "array")
 """Of values that are no strings."""
@@ -138,9 +139,10 @@ class Parameters:
                 reports = [_unheld("additionalProperties", "", strict=strict), *reports]
             return Fragment(self._any(), grammars.merge(*reports))
         members: list[Member] = []
+        values = ValueGrammars(schema, strict=strict)
         for key, inner in listed.items():
             self._check_key(key)
-            starts, report = self._member(key, inner, schema, strict=strict)
+            starts, report = self._member(key, inner, schema, values, strict=strict)
             members.append(Member(_any_of(starts, ""), _any_of(starts, self.separator), key in required))
             reports.append(report)
         return Fragment(member_row(members), grammars.merge(*reports))
@@ -160,31 +162,33 @@ class Parameters:
     def _any_values(self) -> _Starts:
         if not self.tells_types:
             return [(self.middle, grammars.json_value(Spacing.SPACED))]
-        return [(self._middle(kind), _compiled({"type": kind}, "", strict=False).node) for kind in TYPES]
+        values = ValueGrammars({}, strict=False)
+        return [(self._middle(kind), values.compile({"type": kind}, "").node) for kind in TYPES]
 
-    def _values(self, start: str, schema: Schema, pointer: str, *, strict: bool) -> tuple[_Starts, Report]:
+    def _values(self, start: str, schema: Any, pointer: str, values: ValueGrammars) -> tuple[_Starts, Report]:
         """JSON by a schema, for each type that it allows."""
         if not self.tells_types:
-            fragment = _compiled(schema, pointer, strict=strict)
+            fragment = values.compile(schema, pointer)
             return [(start + self.middle, fragment.node)], fragment.report
         starts: _Starts = []
         reports: list[Report] = []
         for kind in TYPES:
             try:
-                fragment = _compiled({"allOf": [schema, {"type": kind}]}, pointer, strict=strict)
+                fragment = values.compile(schema, pointer, kind)
             except UnsatisfiableSchema:
                 continue
             starts.append((start + self._middle(kind), fragment.node))
             reports.append(fragment.report)
         return starts, grammars.merge(*reports)
 
-    def _member(self, key: str, inner: Any, root: Schema, *, strict: bool) -> tuple[_Starts, Report]:
+    def _member(
+        self, key: str, inner: Any, root: Schema, values: ValueGrammars, *, strict: bool
+    ) -> tuple[_Starts, Report]:
         text, is_nullable = text_part(resolved(inner, root), root)
         text_start = self.open + key + self.text_middle
         if not self.has_bare_text or text is None:
-            whole = {**{name: root[name] for name in ("$defs", "definitions") if name in root}, **as_object(inner)}
-            values, report = self._values(self.open + key, whole, f"/properties/{key}", strict=strict)
-            starts = [(start, grammars.sequence(node, grammars.literal(self.close))) for start, node in values]
+            found, report = self._values(self.open + key, inner, f"/properties/{key}", values)
+            starts = [(start, grammars.sequence(node, grammars.literal(self.close))) for start, node in found]
             if self.has_own_mark and admits_texts(resolved(inner, root)):
                 starts.append((text_start, text_until(self.text_close)))
             return starts, report
@@ -198,10 +202,10 @@ class Parameters:
 
     def _reads_null(self, text: Schema) -> bool:
         """A bare `null` is among the texts that the grammar admits anyway."""
-        return not self.has_own_mark and "enum" not in text and "const" not in text
+        return not self.has_own_mark and words_of(text) is None
 
     def _text(self, text: Schema, is_nullable: bool) -> Node:
-        words = text.get("enum", [text["const"]] if "const" in text else None)
+        words = words_of(text)
         if words is None:
             return text_until(self.text_close)
         spelled = (self._shield(word, is_nullable) for word in words if isinstance(word, str))
@@ -228,18 +232,10 @@ class NestedArguments:
 
     def compile(self, schema: Schema, *, strict: bool) -> Fragment:
         """Raises: GrammarError."""
-        return self.values.compile_members(schema, schema, strict=strict)
+        return self.values.compile(schema, strict=strict)
 
 
 Arguments = JsonArguments | Parameters | NestedArguments | ElementArguments
-
-
-def _compiled(schema: Schema, pointer: str, *, strict: bool) -> Fragment:
-    """One parameter's JSON. `pointer`: where its schema stands in the tool's."""
-    try:
-        return grammars.compile_schema(schema, strict=strict, spacing=Spacing.SPACED, closed=True, openapi=True)
-    except UnsupportedSchema as error:
-        raise UnsupportedSchema(error.keyword, pointer + error.pointer, error.reason) from error
 
 
 def _unheld(keyword: str, pointer: str, *, strict: bool) -> Report:

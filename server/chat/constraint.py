@@ -5,13 +5,24 @@ the grammar from the first token, so that no prose can come before the call. A r
 first token too; together with tools the answer is either calls or a text in that format.
 """
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
 import grammars
-from grammars import Endings, Fragment, GrammarError, Node, Report, Spacing, UnsupportedSchema
-from server.chat.answer_form import AnswerForm, CallsAt
+from grammars import (
+    Endings,
+    Fragment,
+    GrammarError,
+    InvalidSchema,
+    LimitExceeded,
+    Node,
+    Report,
+    Spacing,
+    UnsupportedSchema,
+)
+from server.chat.answer_form import AnswerForm, AnswerRule, CallsAt
 from server.chat.arguments import JsonArguments
 from server.chat.dialect import Dialect
 from server.chat.messages import Tool
@@ -19,6 +30,7 @@ from server.chat.request import CALLS_AT_ONCE, ChatRequest, ResponseFormat
 from server.chat.thinking import ThinksAt
 from server.engine.types import Constraint
 
+logger = logging.getLogger("trammel")
 _CACHED = 256
 
 
@@ -40,13 +52,17 @@ class AnswerGrammar:
     """Name of the tool, or `response_format`, with its report: these are to be validated after decoding."""
     calls_at: CallsAt = "nowhere"
     """Where a call may begin in what follows the reasoning."""
+    barred: tuple[str, ...] = ()
+    """Tags that the text can't have: those of calls where none can be made, or that end one before it has begun."""
 
 
 class AnswerGrammars:
     """Builds the grammars of answers, each once while it is among the last used. Thread-safe."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, plain: str = "") -> None:
+        """`plain`: a conversation without calls, as the template writes it: the tags in it are not of calls alone."""
         self._dialect = dialect
+        self._call_tags = tuple(tag for tag in dialect.call_tags if tag not in plain)
         self._cache: OrderedDict[str, AnswerGrammar] = OrderedDict()
         self._lock = Lock()
 
@@ -84,10 +100,12 @@ class AnswerGrammars:
         )
         rule = form.required() if request.tool_choice.mode == "required" and fragments else form.allowed()
         if rule is None:
-            return AnswerGrammar(None, widened)
+            return AnswerGrammar(None, widened, barred=self._call_tags)
         field = "tools" if text is None else "response_format"
-        constraint = _constraint(rule.node, rule.trigger, field, fits=request.fits)
-        return AnswerGrammar(constraint, widened, rule.calls_at)
+        constraint = _constraint(rule, field, fits=request.fits)
+        is_lazy = rule.trigger == self._dialect.trigger
+        barred = tuple(tag for tag in self._call_tags if tag != rule.trigger) if is_lazy else ()
+        return AnswerGrammar(constraint, widened, rule.calls_at, barred)
 
 
 def _tool_fragment(tool: Tool, request: ChatRequest, dialect: Dialect) -> Fragment:
@@ -99,13 +117,18 @@ def _tool_fragment(tool: Tool, request: ChatRequest, dialect: Dialect) -> Fragme
     schema = {"type": "object", **tool.parameters}
     if not tool.parameters.get("properties") and "additionalProperties" not in schema and set(schema) == {"type"}:
         schema["additionalProperties"] = False
+    field = f"tools[{index}]." + ("custom.format.grammar.definition" if tool.is_custom else "function.parameters")
     try:
         if tool.input_grammar is not None:
             return Fragment(_input_node(tool.input_grammar, dialect), Report())
         return dialect.arguments.compile(schema, strict=tool.strict)
     except GrammarError as error:
-        field = "custom.format.grammar.definition" if tool.is_custom else "function.parameters"
-        raise SchemaError(f"tools[{index}].{field}", error) from error
+        raise SchemaError(field, error) from error
+    except RecursionError as error:
+        raise SchemaError(field, LimitExceeded("it is nested too deep")) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        logger.exception("a fault of ours, or a keyword with a value that it can't have: tool %s", tool.name)
+        raise SchemaError(field, InvalidSchema("it can't be read as a schema")) from error
 
 
 def _input_node(definition: str, dialect: Dialect) -> Node:
@@ -129,11 +152,12 @@ def _format_fragment(wanted: ResponseFormat) -> Fragment | None:
         raise SchemaError(wanted.field, error) from error
 
 
-def _constraint(node: Node, trigger: str | None, param: str, *, fits: bool) -> Constraint:
+def _constraint(rule: AnswerRule, param: str, *, fits: bool) -> Constraint:
     """Written out here, because that is where a grammar that is too large shows."""
-    compiled = grammars.emit(node)
+    compiled = grammars.emit(rule.node)
     try:
-        return Constraint(compiled.gbnf, compiled.lark, trigger, Endings(node) if fits else None)
+        endings = Endings(rule.node) if fits else None
+        return Constraint(compiled.gbnf, compiled.lark, rule.trigger, endings)
     except GrammarError as error:
         raise SchemaError(param, error) from error
 

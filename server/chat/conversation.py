@@ -8,7 +8,7 @@ from server.chat.choosing import dialect_of, history_for
 from server.chat.constraint import AnswerGrammar, AnswerGrammars
 from server.chat.dialect import Dialect
 from server.chat.free_parser import FreeParser
-from server.chat.messages import Tool
+from server.chat.messages import Message, Tool
 from server.chat.parser import AnswerParser
 from server.chat.plain_tools import completed
 from server.chat.prompt import NO_NAMES, Prompt, SpecialNames
@@ -49,9 +49,7 @@ class Conversations:
         self.template = template
         self.dialect: Dialect = dialect_of(template)
         self._names = _names_for(self.dialect, template, names)
-        self._grammars = AnswerGrammars(self.dialect)
-        self.call_token: int | None = None
-        """The token that begins a call, where that is a mark of its own (`<tool_call>`)."""
+        self._grammars = AnswerGrammars(self.dialect, _plain(template))
         self._history = history_for(template, self.dialect)
 
     def prepare(self, request: ChatRequest) -> Prepared:
@@ -83,6 +81,15 @@ class Conversations:
         if not prepared.is_constrained and prepared.calls_at != "nowhere":
             return FreeParser(self.dialect, prepared.schemas, prepared.thinks)
         return AnswerParser(self.dialect, calls=prepared.calls_at, schemas=prepared.schemas, thinks=prepared.thinks)
+
+
+def _plain(template: ChatTemplate) -> str:
+    """A conversation without calls; empty if the template refuses it."""
+    said = [Message(role, "Hello") for role in ("user", "assistant", "user", "assistant")]
+    try:
+        return template.render(said, add_generation_prompt=False)
+    except TemplateError:
+        return ""
 
 
 def _names_for(dialect: Dialect, template: ChatTemplate, names: SpecialNames) -> SpecialNames:

@@ -105,12 +105,20 @@ class Dialect:
     @property
     def marks(self) -> tuple[str, ...]:
         """All texts that a model of this dialect writes as structure; their special tokens are part of its text."""
-        forms = (self.begin, self.middle, self.suffix, self.next or (), self.end)
+        calls = _literals(self.begin, self.middle, self.suffix, self.next or (), self.end)
+        return tuple(text for text in (*calls, *self.arguments.marks, *self._marks_of_text) if text)
+
+    @property
+    def call_tags(self) -> tuple[str, ...]:
+        """The trigger and the tags that end a call, but for those that thoughts and texts have too."""
+        ends = (tag for text in _literals(self.suffix, self.end) for tag in _TAG.findall(text))
+        elsewhere = " ".join(self._marks_of_text)
+        return tuple(tag for tag in dict.fromkeys((self.trigger, *ends)) if tag not in elsewhere)
+
+    @property
+    def _marks_of_text(self) -> tuple[str, ...]:
         thought = (self.reasoning.begin, self.reasoning.end) if self.reasoning else ()
-        literals = (part for form in forms for part in form if isinstance(part, str))
-        return tuple(
-            text for text in (*literals, *self.arguments.marks, *thought, self.text_begin, self.text_end) if text
-        )
+        return (*thought, self.text_begin, self.text_end)
 
     @property
     def after_name(self) -> tuple[str, ...]:
@@ -199,6 +207,10 @@ GENERIC = Dialect(
 
 def literal_start(form: Form) -> str:
     return form[0] if form and isinstance(form[0], str) else ""
+
+
+def _literals(*forms: Form) -> tuple[str, ...]:
+    return tuple(part for form in forms for part in form if isinstance(part, str))
 
 
 def fitting_id(given: str) -> str:

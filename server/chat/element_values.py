@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import grammars
-from grammars import Entry, Fragment, Node, Report, Spacing, UnsupportedSchema
+from grammars import Entry, Fragment, Node, Report, UnsupportedSchema
+from grammars.effort import limited, spend
 from grammars.tree import Deferred, Meet, Rule, chars, other_chars
 from server.chat.marked_text import CDATA, shielded
 from server.chat.member_row import Member, member_row
-from server.chat.text_schema import NOTES, Schema, members_of, resolved
+from server.chat.text_schema import NOTES, Schema, flattened, has_null, members_of, words_of
+from server.chat.value_grammar import VALUE_STEPS, ValueGrammars
 
 Kind = Literal["text", "scalar", "object", "array"]
 _DEEPEST = 8
+_OPTION_STEPS = 20
 _REASON = "this model writes values as XML elements"
 _SCALARS = ("integer", "number", "boolean")
 _KNOWN: dict[Kind, frozenset[str]] = {
@@ -42,17 +45,23 @@ class Value:
 
 def value_of(given: Any, root: Schema) -> Value:
     """The first kind of value that a schema allows, and whether null is one, too."""
-    schema, is_nullable, dropped = resolved(given, root), False, list[str]()
-    while (word := next((word for word in ("anyOf", "oneOf") if schema.get(word)), None)) and len(dropped) < _DEEPEST:
+    schema, is_nullable, dropped = flattened(given, root), False, list[str]()
+    for _ in range(_DEEPEST):
+        word = next((word for word in ("anyOf", "oneOf") if schema.get(word)), None)
+        if word is None:
+            break
         options = schema[word]
-        alternatives = [one for one in (resolved(option, root) for option in options) if one.get("type") != "null"]
+        spend(_OPTION_STEPS * len(options))
+        alternatives = [one for one in (flattened(option, root) for option in options) if one.get("type") != "null"]
         is_nullable = is_nullable or len(alternatives) < len(options)
         dropped += sorted(schema.keys() - NOTES - {word})
         dropped += [word] if word == "oneOf" and len(alternatives) > 1 else []
         schema = alternatives[0] if alternatives else {"type": "null"}
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else list(kinds or ())
-    is_nullable = is_nullable or bool(schema.get("nullable")) or ("null" in kinds and len(kinds) > 1)
+    words = words_of(schema)
+    is_nullable = is_nullable or has_null(schema)
+    is_nullable = is_nullable or ("null" in kinds and len(kinds) > 1 and (words is None or None in words))
     schema = {key: value for key, value in schema.items() if key != "nullable"}
     if kinds:
         left = [kind for kind in kinds if kind != "null"] or ["null"]
@@ -66,7 +75,7 @@ def _kind(schema: Schema) -> Kind:
         return "object"
     if kind == "array" or (kind is None and "items" in schema):
         return "array"
-    words = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    words = words_of(schema)
     are_scalars = words is not None and not any(isinstance(word, str) for word in words)
     return "scalar" if kind in (*_SCALARS, "null") or (kind is None and are_scalars) else "text"
 
@@ -126,8 +135,9 @@ class ElementArguments:
 
     def compile(self, schema: Schema, *, strict: bool) -> Fragment:
         """Raises: GrammarError. Keys that the schema does not list are left out, which narrows it."""
-        compiler = _Compiler(self.mark, schema, strict=strict)
-        return compiler.members(Value("object", schema, is_nullable=False), "", 0)
+        with limited():
+            compiler = _Compiler(self.mark, schema, strict=strict)
+            return compiler.members(Value("object", schema, is_nullable=False), "", 0)
 
 
 class _Compiler:
@@ -135,6 +145,7 @@ class _Compiler:
         self._mark = mark
         self._root = root
         self._strict = strict
+        self._scalars = ValueGrammars(root, strict=strict)
         self._text = _until(mark)
 
     def members(self, value: Value, pointer: str, depth: int) -> Fragment:
@@ -154,6 +165,7 @@ class _Compiler:
         """With both its tags."""
         if depth > _DEEPEST:
             raise UnsupportedSchema("$ref", pointer, f"values nest more than {_DEEPEST} deep")
+        spend(VALUE_STEPS)
         value = value_of(schema, self._root)
         close = grammars.literal(f"{self._mark}</{key}>")
         if value.kind == "text":
@@ -170,19 +182,12 @@ class _Compiler:
         if value.kind == "object":
             return self.members(value, pointer, depth)
         if value.kind == "scalar":
-            held, fragment = self._held(value, pointer), self._scalar(value, pointer)
+            held, fragment = self._held(value, pointer), self._scalars.compile(value.schema, pointer)
             return Fragment(fragment.node, grammars.merge(held, fragment.report))
         item = self._element("item", value.schema.get("items", {}), f"{pointer}/items", depth + 1)
         high = value.schema.get("maxItems")
         node = grammars.repeat(item.node, int(value.schema.get("minItems", 0)), None if high is None else int(high))
         return Fragment(node, grammars.merge(self._held(value, pointer), item.report))
-
-    def _scalar(self, value: Value, pointer: str) -> Fragment:
-        schema = {**value.schema, **{key: self._root[key] for key in ("$defs", "definitions") if key in self._root}}
-        try:
-            return grammars.compile_schema(schema, strict=self._strict, spacing=Spacing.SPACED, openapi=True)
-        except UnsupportedSchema as error:
-            raise UnsupportedSchema(error.keyword, pointer + error.pointer, error.reason) from error
 
     def _texts(self, value: Value, key: str) -> Node:
         words = self._words(value)
@@ -193,7 +198,7 @@ class _Compiler:
         return grammars.choice(*(grammars.literal(word + self._mark + end) for word in shown))
 
     def _words(self, value: Value) -> list[str] | None:
-        words = value.schema.get("enum", [value.schema["const"]] if "const" in value.schema else None)
+        words = words_of(value.schema)
         return None if words is None else [word for word in words if isinstance(word, str)]
 
     def _held(self, value: Value, pointer: str) -> Report:

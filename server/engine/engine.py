@@ -51,7 +51,7 @@ _PIECES = 256
 """Pieces of prompts whose tokens are remembered: the same system text and tools come with every request."""
 _USUAL_CONTEXT = 8192
 _IDLE_TOKENS = 64
-"""What finished requests may hold of the cache while others run; it costs the model that ships a tenth of its speed."""
+"""What finished requests may hold of the cache while others run: a greeting's KV is not worth moving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,9 @@ class Engine:
         # a GPU's attention hardly minds cells of others, and copying them out of it is slow
         if not self.settings.idle_kv_bytes or not _can_move_kv(model) or model.is_offloaded:
             return KvCache(context, slots, shares_prefixes=model.can_share_prefixes)
-        return KvCache(context, slots, shelf=KvShelf(self.settings.idle_kv_bytes), idle_tokens=_IDLE_TOKENS)
+        shelf = KvShelf(self.settings.idle_kv_bytes)
+        logger.info("%s: up to %d MiB more for idle KV", model.path.name, shelf.most_bytes // 2**20)
+        return KvCache(context, slots, shelf=shelf, idle_tokens=_IDLE_TOKENS)
 
     def _prefix_keeper(self, cache: KvCache) -> PrefixKeeper | None:
         """Raises: PrefixStoreError."""
@@ -275,7 +277,7 @@ class Engine:
         EngineStoppedError.
         """
         self._check(request)
-        guide = await self._guide(request.constraint, jumps=request.top_logprobs is None)
+        guide = await self._guide(request.constraint, request.barred, jumps=request.top_logprobs is None)
         if self._prefixes is not None:
             adapter, activation = self._adapter(request.adapter, request.prompt)
             await self._prefixes.warm(*_opening(request.prompt, request.common_tokens, adapter, activation))
@@ -394,12 +396,11 @@ class Engine:
             return self._drafts.speculation()
         return Speculation(PromptLookup(), self.settings.draft_tokens)
 
-    async def _guide(self, constraint: Constraint | None, *, jumps: bool) -> Guide:
+    async def _guide(self, constraint: Constraint | None, barred: tuple[str, ...], *, jumps: bool) -> Guide:
         if constraint is None:
-            return Guide(self.model.vocabulary)
+            return Guide(self.model.vocabulary, barred=barred)
         matcher = await asyncio.to_thread(self._grammars.matcher, constraint)
-        trigger = constraint.trigger or ""
-        return Guide(self.model.vocabulary, matcher, trigger, jumps=jumps, endings=constraint.endings)
+        return Guide(self.model.vocabulary, matcher, constraint, barred=barred, jumps=jumps)
 
     def _deliver_from_thread(self, outbox: Outbox) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell

@@ -6,14 +6,18 @@ For the same reason a sampled token and what the grammar forces after it are cut
 seen `":` followed by `[` where its tokenizer knows `":[`. What the model itself chose to spell otherwise stays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from server.engine.ending import Ending
 from server.engine.token_set import TokenSet
-from server.engine.types import Constraint, Endings
+from server.engine.types import Constraint
 from server.engine.vocabulary import Vocabulary
 
+NO_CONSTRAINT = Constraint("")
 _CONTEXT = 8
 """Tokens looked back on when a text is cut."""
 
@@ -52,16 +56,17 @@ class Guide:
         self,
         vocabulary: Vocabulary,
         matcher: Matcher | None = None,
-        trigger: str = "",
+        constraint: Constraint = NO_CONSTRAINT,
         *,
+        barred: Sequence[str] = (),
         jumps: bool = True,
-        endings: Endings | None = None,
     ) -> None:
-        """`jumps`: tokens without a choice are appended at once. Otherwise they too are sampled one by one.
+        """`matcher`: in the constraint's grammar. `barred`: as a `GenerationRequest` has them.
 
-        `endings`: of the matcher's grammar, if the text's ends are of interest.
+        `jumps`: tokens without a choice are appended at once; otherwise they too are sampled one by one.
         """
         self._jumps = jumps
+        endings, trigger = constraint.endings, constraint.trigger or ""
         self._first_ending = None if endings is None else Ending(vocabulary, endings.begin())
         self.ending = None if trigger else self._first_ending
         """How the text can be ended; None if that was not asked for, or while it is free."""
@@ -69,6 +74,9 @@ class Guide:
         self._matcher = matcher
         self._trigger = trigger.encode()
         self._is_free = matcher is None or bool(trigger)
+        never = vocabulary.marks(barred)
+        self._free = TokenSet(np.array(never), vocabulary.size, are_excluded=True) if never else None
+        """The tokens of free text; None if that is all."""
         self._before: list[int] = []
         """The last tokens under the grammar: how a text is cut depends on what stands before it."""
         self._recent: list[int] = []
@@ -80,7 +88,7 @@ class Guide:
 
     def allowed(self) -> TokenSet | None:
         """The tokens that may come next; None if all may."""
-        return None if self._is_free or self._matcher is None else self._matcher.allowed()
+        return self._free if self._is_free or self._matcher is None else self._matcher.allowed()
 
     def begin(self) -> list[int]:
         """Tokens the grammar forces before the first one is sampled."""

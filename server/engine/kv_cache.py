@@ -13,13 +13,11 @@ from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.engine.kv_shelf import KvShelf, KvState, ShelvedKv
+from server.engine.kv_shelf import LARGEST_TO_WANTED, KvShelf, KvState, ShelvedKv
 from server.engine.shared_prefix import adapter_of, common_prefix, reach
 
 _WORTH_KEEPING = 32
 """Tokens; less than that is computed faster than copied out and back."""
-_LARGEST_TO_OWN = 16
-"""Tokens copied for each that no other slot has; where there are more, it is computed again if it is wanted."""
 _MOST_IDLE = 8
 """Finished slots that are left in the cache: what each has of its own is looked for among all others."""
 
@@ -80,8 +78,8 @@ class KvCache:
         """
         source, shared = (None, 0) if is_fresh else self._longest_prefix(tokens, namespace)
         slot = self._free_slot(keep=source)
-        shelved, length = (None, 0) if is_fresh or not self._shelf else self._shelf.longest(tokens, namespace)
-        if shelved is not None and length - shared >= max(_WORTH_KEEPING, len(shelved.tokens) // _LARGEST_TO_OWN):
+        shelved, length = (None, 0) if is_fresh else self._worth_bringing_back(tokens, namespace, shared)
+        if shelved is not None:
             self._clear_the_way()
             if self._bring_back(shelved, slot, length):
                 source, shared = slot, length
@@ -186,8 +184,17 @@ class KvCache:
 
     def shared_length(self, tokens: Tokens[int], namespace: object = None) -> int:
         """How many of the first tokens need no prefill now."""
-        shelved = self._shelf.longest(tokens, namespace)[1] if self._shelf else 0
-        return max(self._longest_prefix(tokens, namespace)[1], shelved)
+        shared = self._longest_prefix(tokens, namespace)[1]
+        return max(shared, self._worth_bringing_back(tokens, namespace, shared)[1])
+
+    def _worth_bringing_back(self, tokens: Tokens[int], namespace: object, shared: int) -> tuple[ShelvedKv | None, int]:
+        """What the shelf has of a prompt of which `shared` tokens are in the cache, and its length; None if that is not
+        much more."""
+        shelved, length = self._shelf.longest(tokens, namespace) if self._shelf else (None, 0)
+        more = length - shared
+        if shelved is None or more < _WORTH_KEEPING or len(shelved.tokens) > LARGEST_TO_WANTED * more:
+            return None, 0
+        return shelved, length
 
     def _clear_the_way(self) -> None:
         """Shelve finished slots, the oldest first, until what the others have of their own is little."""
@@ -224,8 +231,8 @@ class KvCache:
         """Free a slot; its KV goes to the shelf, if there is one and it is not kept elsewhere."""
         if self._shelf and slot.length >= _WORTH_KEEPING:
             tokens = slot.tokens[: slot.length]
-            is_known = self._shelf.longest([*tokens, -1], slot.namespace)[1] >= slot.length
-            is_worth_it = self._own_tokens(slot, self._slots) * _LARGEST_TO_OWN >= slot.length
+            is_known = self._worth_bringing_back([*tokens, -1], slot.namespace, 0)[1] >= slot.length
+            is_worth_it = self._own_tokens(slot, self._slots) * LARGEST_TO_WANTED >= slot.length
             if not is_known and is_worth_it and self._memory.saved_bytes(slot.id) <= self._shelf.most_bytes:
                 self._shelve(slot, tokens)
         self.drop(slot)

@@ -1,9 +1,8 @@
 """KV of finished requests in ordinary memory, where nobody has to look past it.
 
 In a unified cache every token attends over all used cells, and llama.cpp's attention on a CPU passes over those of
-other sequences one by one: with 8,000 of them in use a step of the model that ships takes 1.6 times as long and a
-prompt of 300 tokens three times (`make bench ARGS="--only idle-kv"`). Copying a KV out and back costs about what one
-token of prefill does.
+other sequences one by one: with 8,000 of them in use a step of the model that ships took 1.6 times as long, and a
+prompt of 300 tokens three times. What that does to conversations: `make bench ARGS="--only idle-kv"`.
 """
 
 from collections.abc import Sequence as Tokens
@@ -13,6 +12,8 @@ from server.engine.shared_prefix import adapter_of, common_prefix, reach
 
 KvState = bytes | bytearray
 """What `Context.save` gave."""
+LARGEST_TO_WANTED = 16
+"""Tokens copied for each that is wanted; where there are more, it is computed again."""
 _MOST = 512
 """Entries: each is looked at for each prompt."""
 
@@ -45,15 +46,19 @@ class KvShelf:
 
     def longest(self, tokens: Tokens[int], namespace: object) -> tuple[ShelvedKv | None, int]:
         """What has the longest beginning in common with `tokens`, and how long that is; the last token is left out.
-        Of several the last used."""
+
+        Of several the one with the fewest tokens, and none with too many for what is wanted of it.
+        """
         best: ShelvedKv | None = None
         best_length = 0
-        for one in reversed(self._kept):
+        for one in self._kept:
             limit = min(reach(one.namespace, namespace), len(one.tokens), len(tokens) - 1)
-            if limit > best_length and one.tokens[best_length] == tokens[best_length]:
-                length = min(common_prefix(one.tokens, tokens), limit)
-                if length > best_length:
-                    best, best_length = one, length
+            if limit < max(best_length, 1) or one.tokens[max(best_length, 1) - 1] != tokens[max(best_length, 1) - 1]:
+                continue
+            length = min(common_prefix(one.tokens, tokens), limit)
+            is_better = best is None or (length, -len(one.tokens)) > (best_length, -len(best.tokens))
+            if is_better and len(one.tokens) <= LARGEST_TO_WANTED * length:
+                best, best_length = one, length
         return best, best_length
 
     def note_use(self, used: ShelvedKv) -> None:

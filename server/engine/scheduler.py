@@ -172,7 +172,7 @@ class Scheduler:
 
     def _is_being_prefilled(self, sequence: Sequence) -> bool:
         """Another sequence is computing a prefix that this one can then share."""
-        if not self._cache.shares_prefixes:
+        if not self._cache.shares_prefixes or sequence.judge is not None:  # which takes nothing
             return False
         have = self._cache.shared_length(sequence.tokens, sequence.namespace)
         coming = max(

@@ -88,6 +88,8 @@ class GenerationRequest:
     """Token ids; at least one."""
     sampling: Sampling = NEUTRAL_SAMPLING
     constraint: Constraint | None = None
+    barred: tuple[str, ...] = ()
+    """Marks that text without a grammar, or before its trigger, can't have, where each is a token of its own."""
     stop: tuple[str, ...] = ()
     """Generation ends before the first of these; the match itself is not part of the text."""
     max_tokens: int | None = None

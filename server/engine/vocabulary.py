@@ -163,6 +163,12 @@ class Vocabulary:
         """The token as it is spelled in templates, control tokens included; empty if the model has no such token."""
         return self._piece(token).decode("utf-8", errors="replace") if 0 <= token < self.size else ""
 
+    def marks(self, texts: Iterable[str]) -> list[int]:
+        """Those of the texts that are a token of their own, and end no generation."""
+        tokens = {cut[0] for text in texts if len(cut := self.tokenize(text)) == 1}
+        names = self.control_names | self.word_names
+        return sorted(token for token in tokens - self.end_tokens if self.name(token) in names)
+
     @cached_property
     def control_names(self) -> frozenset[str]:
         """The spellings that `tokenize` reads as control tokens."""

@@ -118,6 +118,8 @@ class Worker(threading.Thread):
         future: Future[Result] = Future()
 
         def errand() -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # whoever asked has gone
             try:
                 future.set_result(act())
             except BaseException as error:

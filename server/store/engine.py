@@ -44,11 +44,13 @@ def _open(parsed: sa.URL) -> sa.Engine:
     if parsed.get_backend_name() not in _LOCKS:
         raise DatabaseError(f"{parsed.get_backend_name()} is not supported: use SQLite or PostgreSQL")
     is_sqlite = parsed.get_backend_name() == "sqlite"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"hide_parameters": True}  # they are people's words, and errors are logged
     if is_sqlite and not parsed.database:  # memory lives as long as its connection, so there is one, and it is lent out
-        options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+        options |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
     if is_sqlite:
         options["connect_args"] = {"check_same_thread": False, "timeout": 30}
+    else:
+        options["pool_pre_ping"] = True  # a server that was restarted has ended the connections that lie idle
     engine = sa.create_engine(parsed, **options)
     if is_sqlite:
         event.listen(engine, "connect", _set_up_sqlite)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,13 +93,13 @@ class FileStore:
             self._home.upload(id_).unlink(missing_ok=True)
         return found
 
-    def remove_expired(self) -> int:
-        """Give back the space of files that have expired; how many they were."""
+    def remove_expired(self, is_needed: Callable[[str], object] = lambda _: None) -> int:
+        """Give back the space of files that have expired, but of those still needed; how many they were."""
         with self._engine.connect() as connection:
             rows = connection.execute(
                 sa.select(_files.c.id, _files.c.owner).where(_files.c.expires <= time.time())
             ).all()
-        return sum(self.delete(id_, owner) for id_, owner in rows)
+        return sum(self.delete(id_, owner) for id_, owner in rows if not is_needed(id_))
 
 
 def _is_seen_by(owner: str) -> sa.ColumnElement[bool]:

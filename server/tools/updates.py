@@ -81,6 +81,8 @@ def _next(
         return replace(back, held=None)
     if operation.hash == row.held or operation.hash in read_overrides(row.overrides).rejected:
         return back
+    if row.live is None and {"new", "texts"} & {*settings.hold}:
+        return replace(back, held=operation.hash)  # it has never served, so whatever is said of it is new
     live = versions.get((row.name, row.live or ""))
     kinds = compare(live, operation).kinds if live else frozenset[Kind](("texts",))
     wanted = {*settings.hold, *_ALWAYS_HELD}

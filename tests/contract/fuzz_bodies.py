@@ -73,7 +73,7 @@ def limit(body: dict[str, Any]) -> None:
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
         if isinstance(body.get(name), int) and body[name] > 16:
             body[name] %= 16
-    most = "max_output_tokens" if "input" in body else "max_tokens"
+    most = "max_output_tokens" if body.keys() & {"input", "previous_response_id"} else "max_tokens"
     if body.get(most) is None:
         body[most] = 5
     for name in ("n", "best_of"):

@@ -115,7 +115,7 @@ _TEXT: list[dict[str, Any]] = [
     {}, {"prompt": ["a", "b"]}, {"prompt": [5, 6, 7]}, {"prompt": [[5], [6, 7]]}, {"prompt": ""}, {"echo": True},
     {"echo": True, "max_tokens": 0}, {"echo": True, "logprobs": 2},
     {"logprobs": 0}, {"logprobs": 5}, {"prompt": ["a", "b"], "n": 2, "logprobs": 1},
-    {"max_tokens": None, "stop": "e"}, {"suffix": None}, {"prompt": "😀 é"},
+    {"max_tokens": None, "stop": ["e", " ", "."]}, {"suffix": None}, {"prompt": "😀 é"},
 ]  # fmt: skip
 _EMBED: list[dict[str, Any]] = [
     {}, {"input": ["weather", "paris"]}, {"input": [5, 6]}, {"input": [[5], [6, 7]]}, {"dimensions": 32},

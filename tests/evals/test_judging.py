@@ -155,7 +155,23 @@ def test_an_answer_cut_off_does_not_conform_and_is_told_apart() -> None:
 
 
 def test_a_schema_that_cannot_be_judged_by_gives_no_score() -> None:
-    assert "schema conformance" not in judge(case(schema={"type": "nothing"}), [step(content="1")])
+    for content in ("1", "no JSON"):  # else only what is wrong would count
+        assert "schema conformance" not in judge(case(schema={"type": "nothing"}), [step(content=content)])
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("The answer is 1,234.", 1),
+        ("1234", 1),
+        ("She has 18 and 1,234.50", 0),
+        ("12345", 0),
+        ("1234 or 7", 0),
+        ("none", 0),
+    ],
+)
+def test_a_number_is_the_last_one_that_is_said(text: str, share: int) -> None:
+    assert judge(case(accepts=("1,234",)), [step(content=text)])["short answer"] == (share, 1)
 
 
 @pytest.mark.parametrize(("text", "share"), [("It is Rome.", 1), ("ROME", 1), ("Romeo", 0), ("Paris", 0)])

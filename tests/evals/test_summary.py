@@ -70,6 +70,22 @@ def test_a_case_asked_with_several_seeds_is_one_piece_of_evidence() -> None:
     assert difference.p == pytest.approx(2 / 1024, abs=0.0015)
 
 
+def test_turns_of_one_conversation_are_no_evidence_of_their_own() -> None:
+    def talks(endpoint: str, part: int) -> list[Record]:
+        return [
+            record(f"{talk}/{turn}", endpoint, conversation=str(talk), scores={"exact match": (part, 1)})
+            for talk in range(10)
+            for turn in range(1, 2 + talk % 3)
+        ]
+
+    (summary,) = summarise(talks("a", 0))
+    assert summary.shares["exact match"].count == 19
+    assert summary.shares["exact match"].high == pytest.approx(0.2775, abs=1e-4)  # Wilson's for 10, not for 19
+    (difference,) = differences(talks("a", 0), talks("b", 1))
+    assert (difference.cases, difference.change) == (10, 1)
+    assert difference.p == pytest.approx(2 / 1024, abs=0.0015)
+
+
 def test_without_calls_or_prices_nothing_is_paid() -> None:
     assert summarise([record("1")])[0].cost_per_1000_calls == 0
     assert summarise([record("1", calls=2, prompt_tokens=9)])[0].cost_per_1000_calls == 0

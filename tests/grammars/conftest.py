@@ -1,14 +1,18 @@
 """Ways to run a grammar: our own random walk over the tree, llguidance, and llama.cpp's grammar sampler."""
 
 import ctypes
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import pytest
+from jsonschema import Draft202012Validator
 from llguidance import LLMatcher
 
+import grammars
 from grammars import CompiledGrammar, Node
 from grammars.strings import except_node
 from grammars.tree import CharSet, Choice, Except, Lexeme, Literal, Meet, Repeat, Rule, Sequence
@@ -128,3 +132,19 @@ def height(node: Node, limit: int) -> int:
             return 1
         case Rule():
             return 1 + height(node.body, limit - 1)
+
+
+def assert_what_is_written_validates(schema: Any, seed: int, *, closed: bool = False) -> None:
+    """A random text of a schema's grammar is valid by it. A schema may be refused: this is about what is admitted."""
+    try:
+        node = grammars.compile_schema(schema, closed=closed).node
+    except grammars.GrammarError:
+        return
+    try:
+        text = RandomWalk(seed).write(node)
+    except RecursionError:
+        return
+    # to Python's re, `$` also stands before a newline at the end; to ECMA-262 and to us it doesn't
+    schema = json.loads(json.dumps(schema).replace('b$"', 'b\\\\Z"'))
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator.validate(json.loads(text))

@@ -154,3 +154,32 @@ def test_what_no_grammar_holds_is_refused_in_strict_mode_and_widened_otherwise(s
 def test_a_contradiction_is_refused(schema: Any) -> None:
     with pytest.raises(grammars.UnsatisfiableSchema):
         grammars.compile(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "admitted", "refused"),
+    [
+        ({"type": "string", "not": {"pattern": "\\bx\\b"}}, ["a", ""], [1]),
+        ({"type": "object", "properties": {"o": {"type": "string", "not": {"pattern": "\\bx"}}}}, [{"o": "a"}], [1]),
+        ({"oneOf": [{"type": "string", "pattern": "\\bx"}, {"type": "string", "minLength": 3}, {"type": "integer"}]},
+         ["x", "abc", 4], [None, {}]),
+        ({"type": "string", "if": {"pattern": "\\bx"}, "then": {"maxLength": 2}, "else": {"minLength": 5}},
+         ["x", "abcde"], ["abc", 1]),
+        ({"type": "object", "patternProperties": {"\\bx": {"type": "integer"}}, "additionalProperties": False,
+          "properties": {"a": {"type": "integer"}}}, [{"x": 1}, {"a": 1, "x": 1}], [{"a": "s"}, 1]),
+        ({"type": "object", "oneOf": [{"properties": {f"k{i}": {}}, "additionalProperties": False} for i in range(6)]},
+         [{"k1": 1}], [7, [], "k1"]),
+        ({"type": "array", "items": {"type": "object"}, "contains": {"pattern": "\\bx"}, "maxContains": 2},
+         [[{}], [{}, {}, {}]], [1, [1], []]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_left_to_validation_admits_more_and_never_less(
+    schema: Any, admitted: list[Any], refused: list[Any]
+) -> None:
+    grammar = grammars.compile(schema, strict=False)
+    assert not grammar.report.is_exact
+    for value in admitted:
+        assert grammars.check(grammar, json.dumps(value, separators=(",", ":"))).admitted, value
+    for value in refused:
+        assert not grammars.check(grammar, json.dumps(value, separators=(",", ":"))).admitted, value

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -71,3 +72,28 @@ def test_a_number_that_may_be_no_multiple_is_judged_exactly(step: float, value: 
     grammar = grammars.compile({"type": "number", "not": {"multipleOf": step}})
     is_multiple = (Fraction(value) / Fraction(Decimal(repr(step)))).denominator == 1
     assert grammars.check(grammar, f"{value:f}").admitted != is_multiple
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ({"minimum": 0, "exclusiveMaximum": 1}, "0.99999999999999999999"),
+        ({"exclusiveMaximum": 100}, "99." + 20 * "9"),
+        ({"exclusiveMinimum": -1}, "-0.99999999999999999999"),
+        ({"minimum": 0.25, "exclusiveMaximum": 1.5}, "1.49999999999999999999"),
+        ({"minimum": 0.41, "exclusiveMaximum": 0.5}, "0.49999999999999999999"),
+        ({"minimum": 0, "exclusiveMaximum": 0.0001}, "9.9999999999999999999e-05"),
+        ({"exclusiveMinimum": 1e16}, "1e16"),
+        ({"exclusiveMaximum": 9007199254740994}, "9007199254740993.9"),
+    ],
+    ids=str,
+)
+def test_digits_that_a_double_rounds_to_an_open_bound_are_not_written(bounds: dict[str, float], text: str) -> None:
+    assert float(text) in bounds.values()
+    assert not grammars.check(grammars.compile({"type": "number", **bounds}), text).admitted
+
+
+def test_numbers_below_an_open_bound_are_written_with_as_many_digits_as_doubles_tell_apart() -> None:
+    grammar = grammars.compile({"type": "number", "exclusiveMaximum": 100})
+    for text in ("99", "99.5", "99.9999999999999", "98.99999999999999999999", "0", "-7.25"):
+        assert grammars.check(grammar, text).admitted

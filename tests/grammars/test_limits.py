@@ -32,6 +32,8 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "multiplied repetitions": lambda: {"type": "string", "pattern": "^(a{1,1000}){1,1000}$", "minLength": 3},
     "an exponential automaton": lambda: {"type": "string", "pattern": "a.{40}b", "maxLength": 90},
     "a long length": lambda: {"type": "string", "pattern": "^(ab|c)*d?$", "maxLength": 10**9},
+    "a great least length": lambda: {"type": "string", "pattern": "^(ab|c)*$", "minLength": 10**9},
+    "a property of characters that doesn't end": lambda: {"type": "string", "pattern": "^\\p{Lu$"},
     "a cycle without content": lambda: {"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}},
     "a step with many remainders": lambda: {"type": "integer", "multipleOf": 1_000_003},
     "many overlapping branches": lambda: {
@@ -82,3 +84,13 @@ def test_without_strict_a_schema_beyond_the_limits_is_left_to_validation() -> No
     assert [entry.keyword for entry in grammar.report.widened] == ["schema"]
     assert grammars.check(grammar, '{"k0":{"p0":1}}').admitted
     assert not grammars.check(grammar, "[]").admitted
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_many_optional_keys_beside_a_greatest_count_are_written_in_both_languages(most: int) -> None:
+    properties = {f"key{i}": {"type": "string"} for i in range(250)}
+    schema = {"type": "object", "properties": properties, "maxProperties": most, "additionalProperties": False}
+    grammar = grammars.compile(schema)
+    assert grammars.check(grammar, '{"key249":"x"}').admitted
+    assert not grammars.check(grammar, '{"key0":"x","key1":"x","key2":"x"}').admitted
+    assert "key249" in grammar.lark

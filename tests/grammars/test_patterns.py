@@ -30,7 +30,7 @@ def test_a_pattern_finds_what_pythons_does(pattern: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(a)\\1", "(?<=a)b", "\\bword", "(", ")", "*", "[b-a]", "a{3,2}", "(^a)*b", "\\p{Nonsense}"]
+    "pattern", ["(a)\\1", "(?<=a)b", "\\bword", "(", ")", "*", "[b-a]", "a{3,2}", "(^a)*b", "\\p{Nonsense}", "^\\p{Lu$"]
 )
 def test_what_is_no_finite_automaton_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):

@@ -78,7 +78,7 @@ def submit(engine: Engine, services: Services, chat: ChatRequest, sampling: Samp
     assert constraint is not None
     vocabulary = engine.model.vocabulary
     matcher = GrammarCache(vocabulary.mask_tokenizer, vocabulary.size).matcher(constraint)
-    guide = RecordingGuide(vocabulary, matcher, constraint.trigger or "")
+    guide = RecordingGuide(vocabulary, matcher, constraint)
     request = GenerationRequest(engine.tokenize(*prepared.prompt.pieces), sampling, max_tokens=120)
     sequence = Sequence(request, guide, vocabulary, engine.context_length)
     generation = Generation(sequence, engine._worker)

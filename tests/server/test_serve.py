@@ -109,6 +109,14 @@ def test_where_nothing_can_be_called_no_call_is_begun(client: openai.OpenAI) -> 
             assert answer.choices[0].message.tool_calls is None
 
 
+def test_text_never_ends_a_call_that_it_has_not_begun(server_url: str) -> None:
+    asked = {"model": MODEL, "prompt": "</tool_call>", "add_special_tokens": False}
+    (end,) = httpx.post(f"{server_url}/v1/tokenize", json=asked).json()["tokens"]
+    for bias in ({str(end): 100}, {str(end): 100, "1": -100}):
+        message = post(server_url, tools=TOOLS, max_tokens=8, logit_bias=bias).json()["choices"][0]["message"]
+        assert "</tool_call>" not in (message["content"] or "")
+
+
 def test_streamed_text_adds_up_to_the_whole_text(client: openai.OpenAI) -> None:
     # what the model is sure of: another request beside it may turn a near tie
     messages: Any = [{"role": "user", "content": "Repeat: Lima 5:40 Kewo Oslo"}]

@@ -1,8 +1,10 @@
 """`/v1/files` over HTTP, with OpenAI's own client and by hand."""
 
 import io
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,22 @@ def test_a_file_is_uploaded_listed_read_and_deleted(place: Place) -> None:
             with pytest.raises(openai.NotFoundError):
                 again(made.id)
     assert not (place.home / "files" / made.id).exists()
+
+
+def test_a_file_that_cannot_be_noted_leaves_nothing_behind(place: Place) -> None:
+    before = set((place.home / "files").iterdir())
+    with closing(sqlite3.connect(place.home / "trammel.db", timeout=10)) as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON files BEGIN SELECT RAISE(ABORT, 'full'); END")
+        try:
+            refused = place.send("POST", "/files", files={"file": ("a.jsonl", LINES)}, data={"purpose": "fine-tune"})
+        finally:
+            database.execute("DROP TRIGGER full")
+    assert refused.status_code == 500
+    assert refused.json()["error"]["type"] == "server_error"
+    assert "full" not in refused.text
+    assert set((place.home / "files").iterdir()) == before
+    kept = place.send("POST", "/files", files={"file": ("a.jsonl", LINES)}, data={"purpose": "fine-tune"}).json()
+    assert place.send("DELETE", f"/files/{kept['id']}").is_success
 
 
 def test_files_come_in_pages_in_either_order(place: Place) -> None:

@@ -13,7 +13,7 @@ import httpx
 import openai
 import pytest
 
-from server.api.keys import new_key
+from server.api.keys import hash_of, new_key
 from tests.conftest import QUIET, ServerProcess, running_server
 from tests.server.test_cli import trammel
 from tests.server.test_serve import wait_until
@@ -158,7 +158,7 @@ def test_every_answer_has_the_requests_id_and_the_log_says_no_prompt(
     entries = [json.loads(line) for line in log.splitlines()]
     (entry,) = [entry for entry in entries if entry.get("request_id") == "mine-7"]
     assert (entry["method"], entry["path"], entry["status"]) == ("POST", "/v1/chat/completions", 200)
-    assert entry["key"] == "key-1"
+    assert entry["key"] == f"key-{hash_of('my-secret-key').hex()[:12]}"
     assert entry["milliseconds"] > 0
     assert "private" not in log
     assert "my-secret-key" not in log

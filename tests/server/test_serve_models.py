@@ -113,8 +113,9 @@ def test_models_that_cannot_be_told_apart_are_said_at_once() -> None:
     assert "same name" in result.stderr
 
 
-def test_one_model_or_several_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRAMMEL_MODEL", "a.gguf")
-    assert Settings().model == ["a.gguf"]
-    monkeypatch.setenv("TRAMMEL_MODEL", '["a.gguf", "b=c.gguf"]')
-    assert Settings().model == ["a.gguf", "b=c.gguf"]
+@pytest.mark.parametrize("field", ["model", "adapter", "api_key", "cors_origin"])
+def test_one_value_or_several_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    monkeypatch.setenv(f"TRAMMEL_{field.upper()}", "a=a.gguf")
+    assert getattr(Settings(), field) == ["a=a.gguf"]
+    monkeypatch.setenv(f"TRAMMEL_{field.upper()}", '["a=a.gguf", "b=c.gguf"]')
+    assert getattr(Settings(), field) == ["a=a.gguf", "b=c.gguf"]

@@ -35,6 +35,17 @@ PARAPHRASE: dict[str, Any] = {
     ],
 }
 
+SUMS = [
+    {"question": "6 hens lay 2 eggs each, and 3 are eaten. How many are left?",
+     "answer": "They lay 6*2=<<6*2=12>>12.\nThere are 12-3=<<12-3=9>>9.\n#### 9"},
+    {"question": "What is a third of 1?", "answer": "It is 1/3=<<1/3=0.33>>0.33.\n#### 0.33"},
+    {"question": "How many hens?", "answer": "We are told.\n#### 6"},
+]  # fmt: skip
+WISHES = {
+    "oos_train": [["where do hens come from", "oos"]], "oos_test": [["who invented eggs", "oos"]],
+    "train": [["remind me to feed the hens", "reminder"]], "val": [], "test": [], "oos_val": [],
+}  # fmt: skip
+
 
 def user(text: str, **values: list[str]) -> dict[str, Any]:
     return {"speaker": "USER", "utterance": text, "frames": [{"service": "Tables_1", "state": {"slot_values": values}}]}
@@ -80,5 +91,11 @@ def write_corpus(folder: Path, dialogues: int = 40) -> Path:
     )
     trivia = folder / "chat" / "trivia" / "categories"
     trivia.mkdir(parents=True)
+    sums = folder / "chat" / "gsm8k" / "grade_school_math" / "data"
+    sums.mkdir(parents=True)
+    (sums / "train.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in SUMS))
+    wishes = folder / "chat" / "clinc150" / "data"
+    wishes.mkdir(parents=True)
+    (wishes / "data_full.json").write_text(json.dumps(WISHES))
     (trivia / "animals").write_text("#Q What says moo?\n^ A cow\nA A cow\nB A fox\n\n")
     return folder

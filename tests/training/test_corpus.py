@@ -97,6 +97,47 @@ def test_other_names_never_make_two_tools_one() -> None:
         assert len({tool.name for tool in changed.tools}) == 3
 
 
+def test_other_verbs_tell_tools_apart_that_had_the_same() -> None:
+    """Where all find, the verb says nothing; where each has its own, what the tool is about decides it."""
+    parameters = CONVERSATION.tools[0].parameters
+    tools = tuple(Tool(name, parameters) for name in ("FindTable", "FindSong", "FindBus", "BookBus"))
+    counts = []
+    for seed in range(60):
+        changed = vary.change_names(replace(CONVERSATION, tools=tools, messages=()), seed)
+        said = [tool.name.lower() for tool in changed.tools[:3]]
+        counts.append(
+            len(
+                {
+                    name.replace("_", "").replace(thing, "")
+                    for name, thing in zip(said, ("table", "song", "bus"), strict=True)
+                }
+            )
+        )
+        assert all(thing in name for thing, name in zip(("table", "song", "bus"), said, strict=True))
+    assert set(counts) == {1, 3}
+    assert counts.count(3) > counts.count(1)
+
+
+def test_hidden_names_leave_only_descriptions_to_tell() -> None:
+    whole = replace(CONVERSATION, tools=(*CONVERSATION.tools, replace(CONVERSATION.tools[0], name="FindTable")))
+    parameters = set()
+    for seed in range(40):
+        changed = vary.hide_names(whole, seed)
+        ((name, arguments),) = calls_of(changed)
+        assert "table" not in name.lower()
+        assert len({tool.name for tool in changed.tools}) == 2
+        assert [tool.description for tool in changed.tools] == [tool.description for tool in whole.tools]
+        assert list(arguments.values()) == ["Bella Vista", "2"]
+        assert_calls_fit_their_tools(changed)
+        parameters.add("place" in arguments)
+    assert parameters == {True, False}
+
+
+def test_names_stay_where_nothing_else_tells() -> None:
+    bare = replace(CONVERSATION, tools=(replace(CONVERSATION.tools[0], description=None),))
+    assert vary.hide_names(bare, 1) == bare
+
+
 def test_changed_things_change_in_names_schemas_and_words() -> None:
     seen = set()
     for seed in range(20):
@@ -152,6 +193,39 @@ def test_other_corpora_come_cut_to_a_call(corpus: Path, tmp_path: Path) -> None:
     for conversation in added:
         assert len(calls_of(conversation)) == 1
         assert_calls_fit_their_tools(conversation)
+
+
+def test_some_dialogues_ask_for_what_no_tool_does(corpus: Path) -> None:
+    begun = [c for c in training_mix(corpus, MixSettings(epochs=60)) if c.source.startswith("sgd/")]
+    refused = [c for c in begun if "do" in (c.messages[-1].content or "") and not any(m.tool_calls for m in c.messages)]
+    out_of_reach = [c for c in refused if len([m for m in c.messages if m.role != "system"]) == 2]
+    assert 0 < len(out_of_reach) < len(begun) / 4
+    for conversation in out_of_reach:
+        assert not {tool.name for tool in conversation.tools} & {tool.name for tool in CONVERSATION.tools}
+        assert conversation.messages[-1].role == "assistant"
+
+
+def test_sums_are_worked_out_call_by_call(corpus: Path) -> None:
+    """What no calculator worked out is left out."""
+    sums = [c for c in training_mix(corpus, MixSettings(calculations=12)) if c.source.startswith("gsm8k/")]
+    assert len(sums) == 12
+    assert {c.source for c in sums} == {"gsm8k/0", "gsm8k/1"}
+    for conversation in sums:
+        assert_calls_fit_their_tools(conversation)
+    hens = next(c for c in sums if c.source == "gsm8k/0")
+    assert [list(arguments.values()) for _, arguments in calls_of(hens)] == [["6*2"], ["12-3"]]
+    assert [json.loads(m.content or "") for m in hens.messages if m.role == "tool"] == [{"result": 12}, {"result": 9}]
+    assert hens.messages[-1].content == "The answer is 9."
+
+
+def test_what_nothing_in_reach_does_is_declined(corpus: Path) -> None:
+    wishes = [c for c in training_mix(corpus, MixSettings(off_topic=40)) if c.source == "clinc150"]
+    assert len(wishes) == 40
+    assert {bool(c.tools) for c in wishes} == {True, False}
+    for conversation in wishes:
+        assert not any(message.tool_calls for message in conversation.messages)
+        if any("remind" in (message.content or "") for message in conversation.messages):
+            assert not conversation.tools
 
 
 def test_the_mix_is_the_same_for_the_same_seed(corpus: Path) -> None:

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
+import numpy as np
 import pytest
+import torch
+from transformers import LlamaForCausalLM
 
 from server.engine.model import Model
 from server.engine.vocabulary import Vocabulary
 from training.export import gguf_file
 from training.export.card import ExportError, ModelCard
-from training.export.gate import F32_TOLERANCE, check_same_logits
+from training.export.gate import F32_TOLERANCE, check_same_logits, compare_logits
 from training.export.gguf_file import write_gguf
 from training.export.run import export, probe_prompts
 from training.tokenizer import load_tokenizer
@@ -78,12 +81,34 @@ def test_the_gate_passes_a_right_export(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_gate_catches_a_forgotten_permutation(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LlamaForCausalLM.from_pretrained(run / "model")
+    with torch.no_grad():  # a few steps have hardly taught it to attend to one thing more than to another
+        for layer in model.model.layers:
+            layer.self_attn.q_proj.weight *= 20
+            layer.self_attn.k_proj.weight *= 20
+    model.save_pretrained(tmp_path / "model")
+    path, prompts = tmp_path / "exported.gguf", probe_prompts(run / "tokenizer.json")
+
+    def check() -> None:
+        write_gguf(tmp_path / "model", run / "tokenizer.json", "t", path, ModelCard("x"), "f32")
+        check_same_logits(tmp_path / "model", path, prompts, F32_TOLERANCE)
+
+    check()
     monkeypatch.setattr(gguf_file, "interleave_heads", lambda rows, _: rows)
-    path = tmp_path / "wrong.gguf"
-    write_gguf(run / "model", run / "tokenizer.json", "t", path, ModelCard("x"), "f32")
-    prompts = probe_prompts(run / "tokenizer.json")
     with pytest.raises(ExportError, match="does not compute"):
-        check_same_logits(run / "model", path, prompts, 1e-4)
+        check()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("tolerance", [F32_TOLERANCE, float("inf")])
+def test_the_gate_lets_nothing_pass_that_is_no_number(wrong: float, tolerance: float) -> None:
+    right = [np.zeros((2, 3), np.float32), np.zeros((2, 3), np.float32)]
+    other = [array.copy() for array in right]
+    other[1][1, 2] = wrong
+    assert compare_logits(right, right, tolerance, "x") == 0
+    for one, two in ((right, other), (other, other)):
+        with pytest.raises(ExportError, match="prompt 1, position 1, token 2"):
+            compare_logits(one, two, tolerance, "x")
 
 
 def test_a_checkpoint_of_another_kind_is_refused(run: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_training_lowers_the_loss(run: Path) -> None:
 def test_a_killed_run_goes_on_with_the_same_losses(run: Path, corpus: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     output.mkdir()
-    for name in ("tokenizer.json", "train.npz", "held_out.npz"):
+    for name in ("corpus.json", "tokenizer.json", "train.npz", "held_out.npz"):
         shutil.copy(run / name, output / name)
     program = (
         "import sys; from pathlib import Path; from tests.training.conftest import tiny_settings;"
@@ -113,6 +113,18 @@ def test_a_killed_run_goes_on_with_the_same_losses(run: Path, corpus: Path, tmp_
     pretrain(tiny_settings(output), corpus, say=lambda _: None)
     unbroken, resumed = ([record["loss"] for record in read_log(folder)] for folder in (run, output))
     assert resumed == pytest.approx(unbroken, abs=2e-3)
+
+
+def test_before_anything_is_learnt_other_settings_make_another_corpus(run: Path, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    output.mkdir()
+    for name in ("corpus.json", "tokenizer.json", "train.npz", "held_out.npz"):
+        shutil.copy(run / name, output)
+    before = TokenSet.load(output / "train.npz")
+    said: list[str] = []
+    pretrain(tiny_settings(output, synthetic=9, steps=1), corpus, say=said.append)
+    assert "rendering and tokenizing the corpus" in said
+    assert len(TokenSet.load(output / "train.npz")) != len(before)
 
 
 def test_a_run_with_other_settings_is_not_resumed(run: Path, corpus: Path) -> None:
@@ -143,6 +155,12 @@ def test_a_run_goes_on_from_another_under_a_tokenizer_of_its_own(run: Path, corp
     for token in shared:
         assert torch.equal(rows[0][old.token_to_id(token)], rows[1][new.token_to_id(token)])
     assert len(rows[1]) == new.get_vocab_size()
+
+
+def test_what_is_no_finished_run_is_not_gone_on_from(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"start_from: .+ has no model"):
+        pretrain(tiny_settings(tmp_path / "next", start_from=tmp_path), corpus, say=lambda _: None)
+    assert not (tmp_path / "next").exists()
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from server.chat.messages import ToolCall
 from training.conversation import Conversation
-from training.corpus.synthetic import conversations
+from training.corpus.synthetic import _VERBS, conversations
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -44,6 +44,22 @@ def test_optional_parameters_are_left_out_and_requests_follow_each_other() -> No
         left_out += any(list(json.loads(call.arguments)) != properties[call.name] for call in calls)
     assert left_out > 20
     assert several > 50
+
+
+def test_a_request_may_have_another_verb_than_the_tool_but_never_that_of_its_sibling() -> None:
+    other = 0
+    for conversation in conversations(400, 0):
+        names = [tool.name.lower().replace("_", "") for tool in conversation.tools]
+        for said, call in zip(*_requests_and_calls(conversation), strict=True):
+            called = call.name.lower().replace("_", "")
+            words = said.replace(",", " ").replace(".", " ").split()
+            verb = next((verb for verb in _VERBS if called.startswith(verb) and called not in _VERBS), "")
+            noun = called.removeprefix(verb)
+            other += verb not in words
+            siblings = [name.removesuffix(noun) for name in names if name.endswith(noun) and name != called]
+            before_noun = words[: words.index(noun)] if noun in words else []
+            assert not set(siblings) & set(before_noun), (said, call.name, names)
+    assert other > 50
 
 
 def _requests_and_calls(conversation: Conversation) -> tuple[list[str], list[ToolCall]]:

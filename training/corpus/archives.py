@@ -19,8 +19,9 @@ def data_folder() -> Path:
     return Path(os.environ.get("TRAMMEL_DATA") or _BESIDE_CHECKOUT)
 
 
-def find_corpus(name: str, data: Path | None = None) -> Path:
-    """The folder of an unpacked corpus, unpacking `NAME.tar.xz` first where that is what there is.
+def find_corpus(name: str, data: Path | None = None, *, or_else: str = "") -> Path:
+    """The folder of an unpacked corpus, unpacking `NAME.tar.xz` first where that is what there is. `or_else`: another
+    that will do.
 
     Raises: DataMissingError.
     """
@@ -29,6 +30,8 @@ def find_corpus(name: str, data: Path | None = None) -> Path:
         return data / name
     archive = data / f"{name}.tar.xz"
     if not archive.is_file():
+        if or_else:
+            return find_corpus(or_else, data)
         raise DataMissingError(
             f"no corpus {name!r}: neither {data / name}/ nor {archive} exists. "
             "Set TRAMMEL_DATA to the folder that holds it."

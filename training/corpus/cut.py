@@ -11,7 +11,7 @@ from dataclasses import replace
 from server.chat.messages import Message
 from training.conversation import Conversation
 
-_TOOL_KEPT = 0.6
+_TOOL_KEPT = 0.8
 """Chance of a tool that isn't called to stay."""
 _MOST_AFTER = 3
 """Messages kept after the call, its result and the answer."""

@@ -15,9 +15,14 @@ from training.corpus.archives import find_corpus
 from training.corpus.cut import cut_to_call
 from training.data.record import Record, plain_json
 from training.generate.generator import GenerateSettings, generate
+from training.generate.talk import decline
 from training.tools.examples import EXAMPLE_TOOLS
 
 _VARIANTS = ("v1", "v2", "v3", "v4", "v5")
+_HIDDEN_NAMES_SHARE = 0.12
+"""Of conversations with tools: only descriptions tell what those are for."""
+_OUT_OF_REACH_SHARE = 0.06
+"""Of the dialogues: nothing that is offered does what they ask for."""
 _TALK_LENGTHS = (2, 4, 6, 8, 20)
 """Messages."""
 _SYSTEM_TEXTS = (
@@ -45,6 +50,10 @@ class MixSettings:
     """Examples of the template generator (`trammel data generate`) with the tools that ship, besides."""
     others: int = 0
     """Dialogues of STAR and Taskmaster-4, drawn from both alike, besides; all are cut to one of their calls."""
+    calculations: int = 0
+    """Sums in words, worked out by calls of a calculator, besides."""
+    off_topic: int = 0
+    """Wishes that nothing in reach can grant, besides."""
     cut_share: float = 0.0
     """Dialogues cut to one of their calls, as a share of them."""
     other_things: float = 0.0
@@ -61,18 +70,22 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
     variants += [sgd.read_services(folder / "sgd_x" / "data" / name / "train") for name in _VARIANTS]
     dialogues = list(sgd.read_dialogues(folder / "train"))
     pool = _value_pool(dialogues)
-    phrases = general.phrases(find_corpus("chat", data))
+    chat = find_corpus("chat", data)
+    phrases = general.phrases(chat)
     talk = list(_talk(data))
     jobs: list[tuple[str, int]] = [("sgd", i) for i in range(len(dialogues))] * settings.epochs
     wanted = int(len(jobs) * settings.talk_share / (1 - settings.talk_share))
     jobs += [("talk", rng.randrange(len(talk))) for _ in range(wanted)]
     jobs += [("synthetic", 0)] * settings.synthetic + [("generated", 0)] * settings.generated
     jobs += [("other", 0)] * settings.others
+    jobs += [("calculation", 0)] * settings.calculations + [("off topic", 0)] * settings.off_topic
     rng.shuffle(jobs)
     all_tools = [_tools_by_domain(services) for services in variants]
     made_up = synthetic.conversations(settings.synthetic, settings.seed)
     generated = _generated(settings)
     others = [list(_star(data)), list(_taskmaster(data))] if settings.others else []
+    sums = list(general.read_calculations(chat)) if settings.calculations else []
+    wishes = general.read_off_topic(chat) if settings.off_topic else ([], [])
     for kind, index in jobs:
         seed = rng.getrandbits(48)
         if kind == "sgd":
@@ -83,6 +96,10 @@ def training_mix(data: Path | None, settings: MixSettings) -> Iterator[Conversat
             yield _with_system_text(next(generated), random.Random(seed))
         elif kind == "other":
             yield _vary_other(rng.choice(rng.choice(others)), phrases, seed)
+        elif kind == "calculation":
+            yield _vary_calculation(random.Random(seed).choice(sums), all_tools[0], settings, seed)
+        elif kind == "off topic":
+            yield _vary_off_topic(wishes, all_tools[0], settings.most_distractors, seed)
         else:
             yield _vary_talk(talk[index], all_tools, settings, seed)
 
@@ -107,10 +124,13 @@ def _vary_dialogue(
 ) -> Conversation:
     rng = random.Random(seed)
     number = rng.choice((0, rng.randrange(len(variants))))
-    if number:
-        dialogue = vary.paraphrase(dialogue, variants[0], variants[number])
     own = {_domain(service) for service in dialogue.services}
     others = [tool for domain, tools in all_tools[number].items() if domain not in own for tool in tools]
+    if rng.random() < _OUT_OF_REACH_SHARE:
+        wish = dialogue.turns[0]["utterance"]
+        return _out_of_reach(wish, others, settings.most_distractors, dialogue.id, rng)
+    if number:
+        dialogue = vary.paraphrase(dialogue, variants[0], variants[number])
     distractors = _some(others, rng.randint(0, settings.most_distractors), rng)
     conversation = sgd.convert(dialogue, variants[number], tuple(distractors), seed)
     if rng.random() < settings.cut_share:
@@ -122,12 +142,50 @@ def _vary_dialogue(
         conversation = vary.change_types(conversation)
     if rng.random() < 0.7:
         conversation = vary.change_names(conversation, seed)
+    if rng.random() < _HIDDEN_NAMES_SHARE:
+        conversation = vary.hide_names(conversation, seed)
+    return _with_system_text(conversation, rng)
+
+
+def _out_of_reach(wish: str, others: list[Tool], most: int, source: str, rng: random.Random) -> Conversation:
+    """A wish that none of the tools grants, and the answer that says so: half the time there is no tool at all."""
+    tools = _some(others, rng.randint(1, 1 + most), rng) if rng.random() < 0.5 else []
+    tools = list({tool.name: tool for tool in tools}.values())
+    answer = decline([tool.description for tool in tools], rng)
+    conversation = Conversation((Message("user", wish), Message("assistant", answer)), tuple(tools), source)
+    return _with_system_text(conversation, rng)
+
+
+def _vary_off_topic(
+    wishes: tuple[list[str], list[str]], all_tools: _ToolsByDomain, most: int, seed: int
+) -> Conversation:
+    """Of what some assistants do, a tool at random may do it too: that is said where there are none."""
+    rng = random.Random(seed)
+    nobodys, somebodys = wishes
+    others = [tool for tools in all_tools.values() for tool in tools] if rng.random() < 0.5 else []
+    wish = rng.choice(nobodys if others else somebodys)
+    return _out_of_reach(wish, others, most, "clinc150", rng)
+
+
+def _vary_calculation(
+    conversation: Conversation, all_tools: _ToolsByDomain, settings: MixSettings, seed: int
+) -> Conversation:
+    rng = random.Random(seed)
+    others = [tool for tools in all_tools.values() for tool in tools]
+    tools = [*conversation.tools, *_some(others, rng.randint(0, settings.most_distractors), rng)]
+    tools = list({tool.name: tool for tool in tools}.values())
+    conversation = replace(conversation, tools=tuple(rng.sample(tools, len(tools))))
+    if rng.random() < _HIDDEN_NAMES_SHARE:
+        conversation = vary.hide_names(conversation, seed)
     return _with_system_text(conversation, rng)
 
 
 def _vary_made_up(conversation: Conversation, phrases: Sequence[str], seed: int) -> Conversation:
     """Half of them with words that exist: made-up ones alone teach to spell made-up ones."""
-    return vary.change_values(conversation, {}, seed, phrases) if random.Random(seed).random() < 0.5 else conversation
+    rng = random.Random(seed)
+    if conversation.tools and rng.random() < _HIDDEN_NAMES_SHARE:
+        conversation = vary.hide_names(conversation, seed)
+    return vary.change_values(conversation, {}, seed, phrases) if rng.random() < 0.5 else conversation
 
 
 def _vary_other(conversation: Conversation, phrases: Sequence[str], seed: int) -> Conversation:

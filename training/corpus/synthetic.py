@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from server.chat.messages import Message, Tool, ToolCall
 from training.conversation import Conversation, compact_json
+from training.corpus.vary import verbs_like
 
 _VERBS = (
     "find", "get", "book", "search", "reserve", "play", "send", "create", "check", "order", "cancel", "list",
@@ -45,6 +46,8 @@ _OPTIONAL_SHARE = 0.25
 _ECHOES = ("Repeat: {}", "Say {}", "Write this again: {}", "Please copy {}", "Echo {}")
 _ECHO_SHARE = 0.15
 _ADVERBS = ("", "", "please ", "quickly ", "now ")
+_OTHER_WORD_SHARE = 0.4
+"""Of the requests and descriptions: they use another verb than the tool's name."""
 
 
 class _Mention(NamedTuple):
@@ -89,17 +92,27 @@ def _conversation(rng: random.Random, source: str) -> Conversation:
     rng.shuffle(tasks)
     messages: list[Message] = []
     for number in range(rng.choice(_REQUESTS)):
-        messages += _exchange(rng.choice(tasks), f"c{number + 1}", rng)
+        task = rng.choice(tasks)
+        messages += _exchange(task, _said_verb(task, tasks, rng), f"c{number + 1}", rng)
     return Conversation(tuple(messages), tuple(task.tool for task in tasks), source)
 
 
-def _exchange(task: _Task, call_id: str, rng: random.Random) -> list[Message]:
-    """A request, perhaps a question back, the call, its result and the answer."""
+def _said_verb(task: _Task, tasks: Sequence[_Task], rng: random.Random) -> str:
+    """The verb a user has for it: the tool's, or another that can't mean another tool."""
+    if rng.random() >= _OTHER_WORD_SHARE:
+        return task.verb
+    siblings = {verb for other in tasks if other.noun == task.noun and other != task for verb in verbs_like(other.verb)}
+    return rng.choice([verb for verb in verbs_like(task.verb) if verb not in siblings] or [task.verb])
+
+
+def _exchange(task: _Task, verb: str, call_id: str, rng: random.Random) -> list[Message]:
+    """A request that calls what the tool does `verb`, perhaps a question back, the call, its result and the answer."""
     slots = [slot for slot in task.slots if slot.is_required or rng.random() < 0.5]
     mentions = {slot.name: slot.draw(rng) for slot in slots}
     required = [slot.name for slot in slots if slot.is_required]
     held_back = required[-1] if len(required) > 1 and rng.random() < 0.2 else None
-    messages = [Message("user", _request(task, [m.said for name, m in mentions.items() if name != held_back], rng))]
+    said = [m.said for name, m in mentions.items() if name != held_back]
+    messages = [Message("user", _request(verb, task.noun, said, rng))]
     if held_back is not None:
         messages += [
             Message("assistant", f"What {_words(held_back)} would you like?"),
@@ -134,7 +147,8 @@ def _task(verb: str, noun: str, rng: random.Random) -> _Task:
     properties = {slot.name: slot.schema for slot in slots}
     required = [slot.name for slot in slots if slot.is_required]
     parameters = {"type": "object", "properties": properties, "required": required}
-    return _Task(verb, noun, slots, Tool(name, parameters, f"{verb.capitalize()} a {noun}"))
+    described = rng.choice(verbs_like(verb)) if rng.random() < _OTHER_WORD_SHARE else verb
+    return _Task(verb, noun, slots, Tool(name, parameters, f"{described.capitalize()} a {noun}"))
 
 
 def _call_and_answer(tool: Tool, arguments: dict[str, Any], call_id: str, rng: random.Random) -> list[Message]:
@@ -151,8 +165,7 @@ def _call_and_answer(tool: Tool, arguments: dict[str, Any], call_id: str, rng: r
     ]
 
 
-def _request(task: _Task, mentions: Sequence[str], rng: random.Random) -> str:
-    verb, noun = task.verb, task.noun
+def _request(verb: str, noun: str, mentions: Sequence[str], rng: random.Random) -> str:
     opening = rng.choice(
         (f"{verb} a {noun}", f"I want to {verb} a {noun}", f"Can you {verb} the {noun}", f"Please {verb} {noun}",
          f"I need to {verb} a {noun}", f"Now {verb} the {noun}")

@@ -8,7 +8,7 @@ what the user says and the call repeats, and other JSON types for values that ar
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from server.chat.messages import Message, Tool, ToolCall
@@ -42,6 +42,8 @@ _VERBS_ALIKE = (
     ("add", "create", "schedule", "make"),
     ("transfer", "send", "share"),
 )
+_OTHER_VERBS_SHARE = 0.75
+"""Of the conversations whose names change."""
 
 
 def paraphrase(dialogue: Dialogue, plain: Mapping[str, Json], variant: Mapping[str, Json]) -> Dialogue:
@@ -128,31 +130,31 @@ def change_values(conversation: Conversation, pool: ValuePool, seed: int, phrase
 
 
 def change_names(conversation: Conversation, seed: int) -> Conversation:
-    """Write all tool names, half the time with other verbs, and all parameter names in another letter case."""
+    """Write all tool names, most of the time with other verbs, and all parameter names in another letter case."""
     rng = random.Random(seed)
     tool_case = rng.choice((_as_is, _snake, _camel, _dotted))
     parameter_case = rng.choice((_as_is, _snake, _camel))
-    verbs = _other_verbs(conversation.tools, rng) if rng.random() < 0.5 else {}
+    verbs = _other_verbs(conversation.tools, rng) if rng.random() < _OTHER_VERBS_SHARE else {}
     names = {tool.name: tool_case(verbs.get(tool.name, tool.name)) for tool in conversation.tools}
     if len(set(names.values())) < len(names):  # get_table and book_table, or getTable and get_table
         names = {name: name for name in names}
+    return _renamed(conversation, names, parameter_case)
 
-    def rename(name: str) -> str:
-        return names[name]
 
-    def rename_call(call: ToolCall) -> ToolCall:
-        arguments = {parameter_case(key): value for key, value in json.loads(call.arguments).items()}
-        return ToolCall(rename(call.name), compact_json(arguments), call.id)
-
-    messages = tuple(
-        Message(m.role, m.content, tuple(rename_call(c) for c in m.tool_calls), m.tool_call_id)
-        for m in conversation.messages
-    )
-    tools = tuple(
-        Tool(rename(tool.name), _rename_properties(tool.parameters, parameter_case), tool.description)
-        for tool in conversation.tools
-    )
-    return Conversation(messages, tools, conversation.source)
+def hide_names(conversation: Conversation, seed: int) -> Conversation:
+    """Give tools, and half the time parameters, names that say nothing (`moka_zati`, `action_3`), so that their
+    descriptions must be read. Where one has no description all names stay."""
+    rng = random.Random(seed)
+    properties = {name: p for tool in conversation.tools for name, p in tool.parameters["properties"].items()}
+    described = [
+        *(tool.description for tool in conversation.tools),
+        *(p.get("description") for p in properties.values()),
+    ]
+    if not all(described):
+        return conversation
+    tools = _empty_names([tool.name for tool in conversation.tools], ("tool", "function", "action"), rng)
+    parameters = _empty_names(properties, ("field", "value", "arg"), rng) if rng.random() < 0.5 else {}
+    return _renamed(conversation, tools, lambda name: parameters.get(name, name))
 
 
 def change_types(conversation: Conversation) -> Conversation:
@@ -171,6 +173,36 @@ def change_types(conversation: Conversation) -> Conversation:
         for m in conversation.messages
     )
     return Conversation(messages, tools, conversation.source)
+
+
+def _renamed(
+    conversation: Conversation, names: Mapping[str, str], rename_parameter: Callable[[str], str]
+) -> Conversation:
+    """`names`: new names of all tools."""
+
+    def rename_call(call: ToolCall) -> ToolCall:
+        arguments = {rename_parameter(key): value for key, value in json.loads(call.arguments).items()}
+        return ToolCall(names[call.name], compact_json(arguments), call.id)
+
+    messages = tuple(
+        Message(m.role, m.content, tuple(rename_call(c) for c in m.tool_calls), m.tool_call_id)
+        for m in conversation.messages
+    )
+    tools = tuple(
+        Tool(names[tool.name], _rename_properties(tool.parameters, rename_parameter), tool.description)
+        for tool in conversation.tools
+    )
+    return Conversation(messages, tools, conversation.source)
+
+
+def _empty_names(names: Iterable[str], nouns: Sequence[str], rng: random.Random) -> dict[str, str]:
+    """A new name for each, all numbered or all made up."""
+    noun = rng.choice((*nouns, None, None, None))
+    new: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        made_up = "_".join(_invented_word(rng).lower() for _ in range(rng.randint(1, 2)))
+        new[name] = f"{noun}_{number}" if noun else made_up if made_up not in new.values() else f"{made_up}_{number}"
+    return new
 
 
 def _rename_turn(turn: Json, names: Mapping[str, str], services: Mapping[str, str]) -> Json:
@@ -242,15 +274,24 @@ def _rename_properties(parameters: Mapping[str, Any], rename: Any) -> Json:
 
 
 def _other_verbs(tools: Sequence[Tool], rng: random.Random) -> dict[str, str]:
-    """Tool names with a verb of the same meaning."""
+    """Tool names with a verb of the same meaning, each with one of its own as far as they go: under a grammar the verb
+    is the choice of the tool, so what the tool is about must decide it (`FindMuseum` beside `SearchHotel`)."""
+    left: dict[tuple[str, ...], list[str]] = {}
     names: dict[str, str] = {}
     for tool in tools:
         verb, *rest = _snake(tool.name).split("_")
-        alike = next((group for group in _VERBS_ALIKE if verb in group), (verb,))
-        words = [rng.choice(alike), *rest]
+        alike = verbs_like(verb)
+        if not left.get(alike):
+            left[alike] = rng.sample(alike, len(alike))
+        words = [left[alike].pop(), *rest]
         # in the form it had: a name in snake case begins with a small letter
         names[tool.name] = "_".join(words) if tool.name[0].islower() else "".join(word.capitalize() for word in words)
     return names
+
+
+def verbs_like(verb: str) -> tuple[str, ...]:
+    """Those that mean the same, itself among them."""
+    return next((group for group in _VERBS_ALIKE if verb in group), (verb,))
 
 
 def _retype_tool(tool: Tool, kinds: dict[tuple[str, str], str]) -> Tool:

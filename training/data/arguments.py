@@ -1,6 +1,7 @@
 """Reads the JSON text of a call's arguments, and tells the usual ways in which it isn't one apart."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 
@@ -25,6 +26,12 @@ def read_arguments(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ArgumentsError("arguments-not-an-object", f"arguments are {_kind(value)}, not an object")
     return value
+
+
+def members_of(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """A tool's parameters by name, and the names of those that are required; empty where the schema has no such."""
+    properties, required = schema.get("properties"), schema.get("required")
+    return properties if isinstance(properties, dict) else {}, required if isinstance(required, list) else []
 
 
 def _is_object(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import grammars
 from training.data.argument_faults import argument_faults
-from training.data.arguments import ArgumentsError, read_arguments
+from training.data.arguments import ArgumentsError, members_of, read_arguments
 from training.data.fault import Fault
 from training.data.record import EXTRA_FIELDS, Call, Record, RecordMessage
 
@@ -93,7 +93,7 @@ class Checks:
         for fault in faults:
             yield Found("invalid-arguments", f"{place}.function.arguments", f"{name}: {fault}")
         for key in arguments:
-            properties = schemas[name].get("properties", {})
+            properties, _ = members_of(schemas[name])
             if key not in properties and not faults:
                 message = f"{name} has no parameter {key!r}; our grammar would not let the model write it"
                 yield Found("unknown-parameter", f"{place}.function.arguments", message, is_error=False)

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.data.arguments import ArgumentsError, read_arguments
+from training.data.arguments import ArgumentsError, members_of, read_arguments
 from training.data.category import category_of
 from training.data.record import Record, written
 
@@ -50,8 +50,8 @@ class Coverage:
         for tool in record.tools or ():
             counted = self.tools.setdefault(tool.function.name, ToolCoverage())
             counted.offered += 1
-            required = tool.function.parameters.get("required", ())
-            for name in tool.function.parameters.get("properties", {}):
+            properties, required = members_of(tool.function.parameters)
+            for name in properties:
                 counted.parameters.setdefault(name, name in required)
         for message in record.messages:
             if message.role == "assistant" and message.weight != 0:

@@ -51,7 +51,7 @@ def validate_file(path: Path, checks: Checks | None = None) -> Verdict:
     checks = checks or Checks()
     verdict = Verdict()
     first_lines: dict[int, int] = {}
-    for number, text in _lines(path):
+    for number, text in lines_of(path):
         faults, record = read_record(text, number)
         verdict.faults += faults
         if record is None:
@@ -85,7 +85,7 @@ def read_record(text: str | bytes, number: int) -> tuple[list[Fault], Record | N
 
 def read_lines(path: Path) -> Iterator[tuple[int, Json]]:
     """The lines of a file that is taken to be valid, with their numbers. Raises: InvalidDataError, OSError."""
-    for number, text in _lines(path):
+    for number, text in lines_of(path):
         faults, record = read_record(text, number)
         if record is None:
             raise InvalidDataError(f"{path}, {faults[0]}")
@@ -95,13 +95,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, Json]]:
 def require_valid(path: Path, checks: Checks | None = None) -> Coverage:
     """For those who are about to train on a file. Raises: InvalidDataError, OSError."""
     verdict = validate_file(path, checks)
-    if verdict.errors:
-        shown = "\n".join(f"  {fault}" for fault in verdict.errors[:5])
-        raise InvalidDataError(f"{path} has {len(verdict.errors)} errors, the first:\n{shown}")
+    refuse_errors(path, verdict)
     return verdict.coverage
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def refuse_errors(path: Path, verdict: Verdict) -> None:
+    """Raises: InvalidDataError, if the verdict on the file has errors."""
+    if verdict.errors:
+        shown = "\n".join(f"  {fault}" for fault in verdict.errors[:5])
+        raise InvalidDataError(f"{path} has {len(verdict.errors)} errors, the first:\n{shown}")
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers, without a byte order mark. Raises: OSError."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():

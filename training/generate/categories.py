@@ -127,7 +127,7 @@ def no_tool(scene: Scene, tool: Tool, tools: Sequence[Tool], others: Sequence[To
         wish = draw_request(rng.choice(foreign), rng)
         scene.withheld |= {other.name: other for other in others if other == wish.tool or _looks_things_up(other)}
         scene.user(framed(wish.text(rng), rng))
-        scene.says(talk.decline(tools, rng), "talk")
+        scene.says(talk.decline([tool.description for tool in tools], rng), "talk")
         return
     for text, answer in rng.sample(talk.TALK, rng.choice((1, 1, 2, 3))):
         scene.user(text)

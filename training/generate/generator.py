@@ -4,11 +4,13 @@ A file half written is gone on with: examples are made anew from the first on, w
 stands there already.
 """
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from training.data.category import Category, category_of
 from training.data.checks import Checks
@@ -96,20 +98,24 @@ def write_generated(
     Raises: GenerateError, if the file holds something else; OSError.
     """
     stats = Generated()
-    there = [] if fresh else _whole_lines(output)
+    there, unfinished = ([], b"") if fresh else _lines_of(output)
     stats.found = min(len(there), settings.count)
-    if len(there) > settings.count:
+    if len(there) + bool(unfinished) > settings.count:
         raise GenerateError(f"{output} has {len(there)} examples already, more than {settings.count}")
-    with output.open("w" if fresh else "a", encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(generate(settings, stats, rewrite)):
-            text = written(plain_json(line) if plain else line)
-            if number < len(there):
-                if text != there[number]:
-                    raise GenerateError(
-                        f"{output}, line {number + 1} was made with other settings; choose another file, or --fresh"
-                    )
-            else:
-                file.write(text + "\n")
+    with contextlib.ExitStack() as opened:
+        file: BinaryIO | None = None
+        for number, example in enumerate(generate(settings, stats, rewrite)):
+            line = written(plain_json(example) if plain else example).encode() + b"\n"
+            expected = there[number] if number < len(there) else unfinished if file is None else b""
+            if not line.startswith(expected):
+                raise GenerateError(
+                    f"{output}, line {number + 1} was made with other settings; choose another file, or begin it anew "
+                    "(--fresh of `trammel data generate`)"
+                )
+            if number >= len(there):
+                # all that was there is ours: only now it is written to
+                file = file or opened.enter_context(_opened_behind(output, sum(map(len, there))))
+                file.write(line)
                 file.flush()
             yield stats
 
@@ -213,12 +219,15 @@ def _completed(scene: Scene, settings: GenerateSettings) -> Record:
     return record
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """The lines of a file, after cutting off one that was not written to its end."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        path.write_bytes(whole)
-    return whole.decode("utf-8").splitlines()
+def _lines_of(path: Path) -> tuple[list[bytes], bytes]:
+    """The whole lines of a file, and what stands behind them."""
+    *whole, rest = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    return [line + b"\n" for line in whole], rest
+
+
+def _opened_behind(path: Path, length: int) -> BinaryIO:
+    """To write behind the first `length` bytes."""
+    file = path.open("r+b" if path.exists() else "wb")
+    file.truncate(length)
+    file.seek(length)
+    return file

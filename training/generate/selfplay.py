@@ -207,7 +207,7 @@ def _entries(journal: Path) -> list[dict[str, str]]:
     content = journal.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     journal.write_bytes(whole)
-    return [json.loads(line) for line in whole.decode().splitlines()]
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _keep_lines(output: Path, count: int) -> None:

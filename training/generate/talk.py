@@ -6,7 +6,7 @@ from typing import Any
 
 from training.generate.request import lowered
 from training.generate.slots import said, words
-from training.tools.definition import Json, Tool
+from training.tools.definition import Json
 
 TALK: tuple[tuple[str, str], ...] = (
     ("Hello!", "Hello! What can I do for you?"),
@@ -87,13 +87,13 @@ def follow_up(key: str, value: Any, rng: random.Random) -> tuple[str, str]:
     return asks, f"The {words(key)} is {said(value)}."
 
 
-def decline(tools: Sequence[Tool], rng: random.Random) -> str:
-    """Says that none of the tools in reach can do it."""
+def decline(abilities: Sequence[str | None], rng: random.Random) -> str:
+    """Says that none of the tools in reach, described by `abilities`, can do it."""
     start = rng.choice(
         ("I'm sorry, I can't do that with the tools I have.", "I have no tool for that, sorry.",
          "That is something I can't do here.")
     )  # fmt: skip
-    able = [lowered(tool.description.split(".")[0]) for tool in tools if tool.description]
+    able = [lowered(ability.split(".")[0]) for ability in abilities if ability]
     return f"{start} I can {able[0]}, for example." if able and rng.random() < 0.5 else start
 
 

@@ -61,7 +61,7 @@ class Teacher:
 
     def __post_init__(self) -> None:
         if self.journal.exists():
-            for line in self.journal.read_text(encoding="utf-8").splitlines():
+            for line in self.journal.read_text(encoding="utf-8").split("\n"):
                 entry = _entry(line)
                 if entry is not None:
                     self._known[entry["key"]] = entry["text"]

@@ -20,10 +20,10 @@ from server.store.files import FileStore
 from server.store.home import Home
 from server.store.jobs import WORKABLE
 from server.store.leases import Lease, LeaseLostError, NotWantedError
+from training.data.preferences import has_preferences, write_preferred
 from training.jobs.choices import choose, recipe_of
 from training.jobs.judging import FileRefusedError, count_records
 from training.jobs.messages import Broken, Ended, Message, Published, Stepped
-from training.jobs.pairs import has_preferences, write_preferred
 from training.jobs.reports import Reporter, loss_of
 from training.jobs.trainee import Trainee
 from training.train.checkpoints import last_checkpoint, step_of
@@ -78,6 +78,8 @@ class Attempt:
             except LeaseLostError:
                 logger.warning("the job %s is another worker's", self._job.id)
                 return
+            except Exception:  # the job is tried again, and given up when that doesn't help
+                logger.exception("the job %s", self._job.id)
         with contextlib.suppress(LeaseLostError):
             self._lease.release(counts=not self._shop.is_ending.is_set())
 

@@ -6,13 +6,15 @@ when nothing has come for SECONDS, the worker hangs, its lease is about to run o
 means: leave after the step under way, with a checkpoint.
 """
 
+import json
 import os
 import select
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from server.store.home import Home
 from training.data.validation import InvalidDataError
@@ -21,6 +23,11 @@ from training.jobs.messages import Broken, Ended, Evaluated, Message, Prepared, 
 from training.train import events
 from training.train.recipe import TrainingRecipe
 
+if TYPE_CHECKING:
+    from training.train.audit import MaskAudit
+
+_MOST_TOKENS = 4096
+_MOST_LINES = 10
 _ORPHANED = 70
 """The exit code of one whose worker is gone or hangs."""
 
@@ -58,7 +65,8 @@ def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading
     from training.base.gguf_checkpoint import checkpoint_of
     from training.train.audit import NothingToLearnError
     from training.train.model import RecipeError
-    from training.train.run import RecipeMismatchError, run
+    from training.train.run import NothingToMeasureError, RecipeMismatchError, run
+    from training.train.watcher import DivergedError
 
     cache = home.folder / "bases"
 
@@ -73,12 +81,15 @@ def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading
             _say(messages, message)
 
     try:
+        recipe = recipe.model_copy(update={"longest": _longest(checkpoint_of(recipe.model, cache))})
         outcome = run(recipe, tell, stop.is_set, cache=cache)
+    except NothingToMeasureError as error:
+        return Broken("invalid_validation_file", _placeless(str(error), home), "validation_file")
     except (InvalidDataError, NothingToLearnError) as error:
         return Broken("invalid_training_file", _placeless(str(error), home), "training_file")
     except ExportError as error:
         return Broken("export_failed", _placeless(str(error), home))
-    except (RecipeError, RecipeMismatchError) as error:
+    except (RecipeError, RecipeMismatchError, DivergedError) as error:
         return Broken("server_error", _placeless(str(error), home))
     return Ended(outcome.is_finished, outcome.step, outcome.gguf, outcome.trained_tokens, outcome.metrics)
 
@@ -91,13 +102,36 @@ def _placeless(text: str, home: Home) -> str:
 def _message(event: events.Event) -> Message | None:
     match event:
         case events.Audited(records=records, steps=steps, audit=audit):
-            return Prepared(records, len(audit.cut), audit.tokens.total(), audit.supervised.total(), steps)
+            tokens, learnt = audit.tokens.total(), audit.supervised.total()
+            return Prepared(records, len(audit.cut), tokens, learnt, steps, _left_out(audit))
         case events.Stepped():
             return Stepped(event.step, event.steps, event.loss, event.learning_rate, event.token_accuracy)
         case events.Evaluated():
             return Evaluated(event.step, dict(event.metrics))
         case _:
             return None
+
+
+def _left_out(audit: "MaskAudit") -> str:
+    reasons = []
+    if audit.unlearnt:
+        reasons.append(f"no answer that counts is near enough to the beginning: {_lines(audit.unlearnt)}")
+    if audit.unreadable:
+        first = min(audit.unreadable)
+        reasons.append(f"the model's template refuses them: {_lines(audit.unreadable)} ({audit.unreadable[first]})")
+    return f"Examples of which nothing is learnt: {'; '.join(reasons)}" if reasons else ""
+
+
+def _lines(numbers: Iterable[int]) -> str:
+    first = sorted(numbers)
+    more = f" and {len(first) - _MOST_LINES} more" if len(first) > _MOST_LINES else ""
+    return f"line {', '.join(map(str, first[:_MOST_LINES]))}{more}"
+
+
+def _longest(base: Path) -> int:
+    """Tokens of an example: as many as the base can read, within reason."""
+    context = json.loads((base / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
+    return min(_MOST_TOKENS, int(context or _MOST_TOKENS))
 
 
 def _publish(checkpoint: Path, base: Path, file: Path) -> None:

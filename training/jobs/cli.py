@@ -32,7 +32,7 @@ def worker(
 ) -> None:
     """Do a server's fine-tuning jobs: train, report, hand the adapters over. SIGTERM ends it after the step it does."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        _fail(f"this command needs {missing[0]}; install it with: pip install 'trammel[train]'")
+        _fail(f"this command needs {missing[0]}; install it with: pip install -c constraints.txt -e '.[train]'")
     from server.store.engine import DatabaseError, database_url, open_database
     from server.store.files import FileStore
     from server.store.home import Home

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from server.store.home import Home
 from server.store.jobs import JobRequest
+from training.data.preferences import validate_pairs
 from training.data.validation import FEWEST, validate_file
-from training.jobs.pairs import validate_pairs
 
 Error = Mapping[str, str | None]
 _SHOWN = 5

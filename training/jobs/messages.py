@@ -25,6 +25,8 @@ class Prepared:
     supervised: int
     """Tokens of answers, which are learnt."""
     steps: int
+    left_out: str = ""
+    """Which records nothing is learnt of, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,13 +38,15 @@ class Reporter:
         match message:
             case Told(text):
                 self._lease.tell(text)
-            case Prepared(records, cut, tokens, supervised, steps):
+            case Prepared(records, cut, tokens, supervised, steps, left_out):
                 self.progress = replace(self.progress, steps=steps)
                 lost = f", {cut} of them cut" if cut else ""
                 self._write(
                     f"Training on {records} examples{lost}: {tokens} tokens an epoch, {supervised} of them learnt, "
                     f"in {steps} steps"
                 )
+                if left_out:
+                    self._lease.tell(left_out, "warn")
             case Stepped():
                 self._step(message)
             case Evaluated(step, metrics):

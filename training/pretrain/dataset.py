@@ -53,7 +53,9 @@ class TokenSet:
         return len(self.offsets) - 1
 
     def save(self, path: Path) -> None:
-        np.savez(path, ids=self.ids, parts=self.parts, offsets=self.offsets)
+        unfinished = path.with_suffix(".part.npz")
+        np.savez(unfinished, ids=self.ids, parts=self.parts, offsets=self.offsets)
+        unfinished.rename(path)
 
     @staticmethod
     def load(path: Path) -> "TokenSet":

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+CHECKPOINT = "checkpoint.pt"
+"""In a run's folder: what it goes on from."""
+
 
 class ModelSettings(BaseModel):
     """A llama-architecture model. Deep and thin: at a few million parameters depth buys more than width
@@ -67,6 +70,10 @@ class PretrainSettings(BaseModel):
     """Examples from the template generator with the tools that ship."""
     others: int = Field(0, ge=0)
     """Dialogues of STAR and Taskmaster-4, cut to one call."""
+    calculations: int = Field(0, ge=0)
+    """Sums in words, worked out by calls of a calculator."""
+    off_topic: int = Field(0, ge=0)
+    """Wishes that nothing in reach can grant."""
     cut_share: float = Field(0.0, ge=0, le=1)
     """Share of the dialogues that are cut to one call and what it needs."""
     other_things: float = Field(0.0, ge=0, le=1)

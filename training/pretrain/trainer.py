@@ -17,11 +17,10 @@ from transformers import LlamaForCausalLM
 
 from training.pretrain.dataset import Batch, TokenSet, batches, make_batch
 from training.pretrain.model import build_model, weighted_loss
-from training.pretrain.settings import LossWeights, PretrainSettings
+from training.pretrain.settings import CHECKPOINT, LossWeights, PretrainSettings
 from training.pretrain.transplant import continue_model
 from training.tokenizer import load_tokenizer
 
-_CHECKPOINT = "checkpoint.pt"
 _LOG = "log.jsonl"
 _ANSWERS_ALIKE = LossWeights(words=0.0, talk=1.0, choice=1.0, call=1.0)
 _SETTINGS_THAT_MAY_CHANGE = {"output", "threads", "checkpoint_every", "evaluate_every", "steps", "cooldown"}
@@ -89,7 +88,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
-        path = self.settings.output / _CHECKPOINT
+        path = self.settings.output / CHECKPOINT
         temporary = path.with_suffix(".new")
         torch.save(state, temporary)
         temporary.replace(path)
@@ -110,7 +109,7 @@ class Trainer:
             return weighted_loss(self.model, torch.from_numpy(batch.ids), torch.from_numpy(batch.weights))
 
     def _resume(self) -> None:
-        path = self.settings.output / _CHECKPOINT
+        path = self.settings.output / CHECKPOINT
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)

@@ -1,6 +1,8 @@
 """The command `trammel train`. Imports nothing heavy: the server's own commands load this module too."""
 
+import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,9 @@ from training.train.recipe import AdapterSettings, TrainingRecipe
 
 if TYPE_CHECKING:
     from training.train.events import Outcome
+
+_LONGEST_WAIT = 600
+"""Seconds for the examples of another process."""
 
 
 def train(
@@ -74,7 +79,7 @@ def train(
 
     try:
         data = data_path or output_dir / "train.jsonl"
-        if tools is not None and (generate_only or not data.exists()):
+        if tools is not None:
             _generate(tools, data, num_examples, seed)
         elif data_path is None and not data.exists():
             _fail("give --data-path, or --tools to make examples up for")
@@ -97,7 +102,7 @@ def train(
     except ValidationError as error:
         _fail("; ".join(f"{e['loc'][-1] if e['loc'] else 'recipe'}: {e['msg']}" for e in error.errors()))
     except ModuleNotFoundError as error:
-        _fail(f"this command needs {error.name}; install it with: pip install 'trammel[train]'")
+        _fail(f"this command needs {error.name}; install it with: pip install -c constraints.txt -e '.[train]'")
     except InvalidDataError as error:
         _fail(f"{error}\n`trammel data validate` shows all; --allow-invalid trains all the same")
     except (ValueError, OSError) as error:
@@ -148,11 +153,23 @@ def _generate(tools: str, output: Path, count: int, seed: int) -> None:
     chosen = load_tools(tools)
     names = {tool.name for tool in chosen}
     others = [tool for tool in EXAMPLE_TOOLS if tool.name not in names]
+    if int(os.environ.get("RANK", "0")) > 0:
+        _wait_for_lines(output, count)
+        return
     output.parent.mkdir(parents=True, exist_ok=True)
     settings = GenerateSettings(chosen, count, seed, DEFAULT_SHARES, others, 2, 0.2)
     for stats in write_generated(settings, output):  # noqa: B007 - the last one counts
         pass
     typer.echo(f"{output}: {stats.count} examples", err=True)
+
+
+def _wait_for_lines(path: Path, count: int) -> None:
+    """Of several processes that train one model the first makes the examples."""
+    until = time.monotonic() + _LONGEST_WAIT
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        if time.monotonic() > until:
+            _fail(f"{path} has not got its {count} examples after {_LONGEST_WAIT} s: has the first process failed?")
+        time.sleep(0.2)
 
 
 def _default_model() -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 
 from server.chat.messages import Message, Tool, ToolCall
 from training.conversation import compact_json
+from training.data.arguments import members_of
 
 Arguments = dict[str, Any]
 WRONG_VALUE, WRONG_TOOL, MISSING_ARGUMENT = "wrong_value", "wrong_tool", "missing_argument"
@@ -48,7 +49,8 @@ class Corruption:
         arguments = _arguments(call)
         schema = next((tool.parameters for tool in tools if tool.name == call.name), {})
         for name in rng.sample(sorted(arguments), len(arguments)):
-            listed = schema.get("properties", {}).get(name, {}).get("enum", [])
+            member = members_of(schema)[0].get(name)
+            listed = member.get("enum", []) if isinstance(member, dict) else []
             others = [v for v in (*self._values[call.name, name], *listed) if v != arguments[name]]
             if others:
                 return _with_arguments(call, {**arguments, name: rng.choice(others)})

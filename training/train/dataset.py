@@ -19,7 +19,7 @@ class RowSet:
     """A file, rendered."""
 
     records: tuple[tuple[int, Record], ...]
-    """With their line numbers."""
+    """With their line numbers; those that the template takes."""
     rows: tuple[Row, ...]
     audit: MaskAudit
 
@@ -32,12 +32,12 @@ def read_rows(path: Path, renderer: Renderer, longest: int, *, allow_invalid: bo
     stops = renderer.stop_tokens
     for line, value in read_lines(path):
         record = Record.model_validate(value)
-        records.append((line, record))
         try:
             made = renderer.rows(record, line, longest)
         except TemplateError as error:
             audit.refuse(line, str(error))
             continue
+        records.append((line, record))
         audit.add(line, made, stops)
         rows += made
     return RowSet(tuple(records), tuple(rows), audit)

@@ -120,6 +120,7 @@ def common_arguments(recipe: TrainingRecipe, width: int) -> dict[str, Any]:
         "weight_decay": recipe.weight_decay,
         "seed": recipe.seed,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # which writes 0 where there is no number
         "save_strategy": "steps",
         "save_steps": recipe.checkpoint_every,
         "save_total_limit": 2,

@@ -13,8 +13,9 @@ from typing import Any
 
 from server.chat.messages import Message, Tool
 from server.chat.template import TemplateError
+from training.data.preferences import has_preferences, require_valid_pairs
 from training.data.record import Json, Record
-from training.data.validation import InvalidDataError, read_lines, read_record, require_valid
+from training.data.validation import InvalidDataError, lines_of, read_lines, read_record, require_valid
 from training.train.audit import MaskAudit
 from training.train.corruption import Corruption
 from training.train.dataset import RowSet
@@ -51,7 +52,10 @@ def read_pairs(
     path: Path, renderer: Renderer, longest: int, seed: int, *, allow_invalid: bool = False
 ) -> tuple[RowSet, tuple[Pair, ...]]:
     """The right answers as rows, for audit and validation, and the pairs. Raises: InvalidDataError, OSError."""
-    choices = _stated(path) if has_preferences(path) else _made(path, seed, allow_invalid=allow_invalid)
+    if has_preferences(path):
+        choices = _stated(path, allow_invalid=allow_invalid)
+    else:
+        choices = _made(path, seed, allow_invalid=allow_invalid)
     rows, pairs, records, audit = list[Row](), list[Pair](), list[tuple[int, Record]](), MaskAudit()
     for choice in choices:
         try:
@@ -87,14 +91,10 @@ def _made(path: Path, seed: int, *, allow_invalid: bool) -> Iterator[_Choice]:
                 yield _Choice(number, spoilt[0], talk.messages[:place], talk.tools, message, spoilt[1])
 
 
-def has_preferences(path: Path) -> bool:
-    """Whether the first line is one of OpenAI's preference lines. Raises: InvalidDataError, OSError."""
-    first = next((line for _, line in read_preference_lines(path)), None)
-    return first is not None and "preferred_output" in first
-
-
-def _stated(path: Path) -> Iterator[_Choice]:
-    for number, line in read_preference_lines(path):
+def _stated(path: Path, *, allow_invalid: bool) -> Iterator[_Choice]:
+    if not allow_invalid:
+        require_valid_pairs(path)
+    for number, line in _preference_lines(path):
         if missing := [name for name in _FIELDS if not line.get(name)]:
             raise InvalidDataError(f"{path}, line {number}: missing-field: {', '.join(missing)}")
         record = _record(line, _FIELDS[1], path, number)
@@ -114,14 +114,12 @@ def _record(line: Json, field: str, path: Path, number: int) -> Record:
     return record
 
 
-def read_preference_lines(path: Path) -> Iterator[tuple[int, Json]]:
+def _preference_lines(path: Path) -> Iterator[tuple[int, Json]]:
     """JSON objects with their line numbers. Raises: InvalidDataError, OSError."""
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not text.strip():
-            continue
+    for number, text in lines_of(path):
         try:
             line = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidDataError(f"{path}, line {number}: not-json: {error}") from error
         if not isinstance(line, dict):
             raise InvalidDataError(f"{path}, line {number}: not-an-object")

@@ -1,5 +1,6 @@
 """All that decides a fine-tuning run. It is written beside the checkpoints, so that only the same run is resumed."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -111,10 +112,25 @@ class TrainingRecipe(BaseModel):
     def adapter_name(self) -> str:
         return self.name or self.output.resolve().name
 
+    def contents(self) -> dict[str, str]:
+        """SHA-256 of the files that decide the run, by field. Raises: OSError."""
+        paths = {"model": self.model, "train_path": self.train_path, "validation_path": self.validation_path}
+        return {name: _digest(path) for name, path in paths.items() if path is not None}
+
     def differences(self, other: "TrainingRecipe") -> list[str]:
         """Fields that make it another run."""
         ours, theirs = _deciding(self), _deciding(other)
         return sorted(name for name in ours if ours[name] != theirs[name])
+
+
+def _digest(path: Path) -> str:
+    """Of a file, or of a model's folder: its weights and what they are loaded with."""
+    files = sorted(f for f in path.iterdir() if f.suffix in (".json", ".safetensors")) if path.is_dir() else [path]
+    digests = []
+    for file in files:
+        with file.open("rb") as opened:
+            digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    return digests[0] if path.is_file() else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _deciding(recipe: TrainingRecipe) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A whole fine-tuning run: base, rows, audit, training, proof and GGUF. What is done is not done again.
 
-The folder of a run: recipe.json, audit.json, log.jsonl, tensorboard/, checkpoints/, and in the end adapter/ (PEFT's
-files and the GGUF), loss.png, metrics.png and outcome.json.
+The folder of a run: recipe.json, contents.json (what its files held), audit.json, log.jsonl, tensorboard/,
+checkpoints/, and in the end adapter/ (PEFT's files and the GGUF), loss.png, metrics.png and outcome.json.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.data.preferences import has_preferences
 from training.train.events import Audited, Event, Exported, Outcome, Said
 from training.train.recipe import TrainingRecipe
 
@@ -26,6 +27,10 @@ _OUTCOME = "outcome.json"
 
 class RecipeMismatchError(ValueError):
     """The output folder holds another run."""
+
+
+class NothingToMeasureError(ValueError):
+    """The validation file has no answer that can be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ def run(
     after each step; when it says so a checkpoint is written and the outcome is not finished. `cache`: where
     checkpoints made of GGUF files are kept, by default ~/.cache/trammel/bases.
 
-    Raises: InvalidDataError, NothingToLearnError, RecipeMismatchError, RecipeError, ExportError, OSError.
+    Raises: InvalidDataError, NothingToLearnError, NothingToMeasureError, RecipeMismatchError, RecipeError,
+    DivergedError, ExportError, OSError.
     """
     from training.train.processes import is_first, wait_for_all
 
@@ -117,7 +123,7 @@ def _evaluator(recipe: TrainingRecipe, renderer: "Renderer") -> "Evaluator | Non
     """Preference lines are measured by what is preferred."""
     from training.train.dataset import read_rows
     from training.train.evaluation import Evaluator
-    from training.train.pairs import has_preferences, read_pairs
+    from training.train.pairs import read_pairs
 
     path = recipe.validation_path
     if path is None:
@@ -126,22 +132,33 @@ def _evaluator(recipe: TrainingRecipe, renderer: "Renderer") -> "Evaluator | Non
         rows, _ = read_pairs(path, renderer, recipe.longest, recipe.seed)
     else:
         rows = read_rows(path, renderer, recipe.longest, allow_invalid=recipe.allow_invalid)
+    if not rows.rows:
+        raise NothingToMeasureError(
+            f"{path}: nothing in it can be measured: its answers are all further in than {recipe.longest} tokens, or "
+            "the template refuses its lines"
+        )
     return Evaluator(rows, renderer, recipe)
 
 
 def _claim(recipe: TrainingRecipe) -> None:
+    """The folder is this run's: the same recipe, and the same contents of what it names."""
     from training.train.processes import is_first
 
-    path = recipe.output / "recipe.json"
+    path, contents_path = recipe.output / "recipe.json", recipe.output / "contents.json"
+    contents = recipe.contents()
     if path.exists():
-        earlier = TrainingRecipe.model_validate_json(path.read_text())
-        if different := recipe.differences(earlier):
+        different = recipe.differences(TrainingRecipe.model_validate_json(path.read_text()))
+        if not different:  # a run that does not say what its files held may have seen others
+            earlier = json.loads(contents_path.read_text()) if contents_path.exists() else {}
+            different = sorted(name for name in contents if earlier.get(name) != contents[name])
+        if different:
             raise RecipeMismatchError(
                 f"{recipe.output} holds a run with another {', '.join(different)}. Give the same to go on with it, "
                 "or another folder."
             )
     if is_first():
         path.write_text(recipe.model_dump_json(indent=1))
+        contents_path.write_text(json.dumps(contents, indent=1))
 
 
 def _limit_threads(recipe: TrainingRecipe) -> None:

@@ -1,5 +1,6 @@
 """Stands beside the trainer: tells what happens, writes the log, evaluates, and ends the run when it should end."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,10 @@ from training.train.processes import any_says, is_first
 from training.train.recipe import TrainingRecipe
 
 _ACCURACIES = ("rewards/accuracies", "mean_token_accuracy")
+
+
+class DivergedError(ValueError):
+    """The weights have become useless."""
 
 
 class Watcher(TrainerCallback):  # type: ignore[misc]
@@ -76,6 +81,11 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         if "loss" not in logs:
             return
         self._record_step(state, logs)
+        if not math.isfinite(float(logs["loss"])):
+            raise DivergedError(
+                f"the loss of step {state.global_step} is no finite number: the training has diverged; "
+                "a smaller learning rate would help"
+            )
         each = self._recipe.evaluate_every or max(1, round(state.max_steps / max(1, state.num_train_epochs)))
         if state.global_step % each == 0 or state.global_step == state.max_steps:
             self._evaluate(state.global_step, kept["model"])

@@ -55,7 +55,8 @@ class Guard:
             network = ipaddress.ip_network(exception, strict=False)
             return any(one in network for one in (address, *_within(address)))
         # Where a cloud keeps its secrets, no name leads: only its address, spelled out.
-        return exception.lower() in (host, f"{host}:{port}") and not address.is_link_local
+        is_named = exception.lower() in (host, f"{host}:{port}")
+        return is_named and not any(one.is_link_local for one in (address, *_within(address)))
 
     async def resolve(self, host: str, port: int) -> str:
         """The address to connect to. Raises: ForbiddenError, if any that the name has is forbidden; OSError."""

@@ -6,9 +6,11 @@ stored, logged, shown or handed to the model: a source knows their names only. W
 
 import base64
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from server.tools.gateway.request import Request
@@ -62,8 +64,21 @@ class Shown:
     def blot(self, text: str) -> str:
         for value in self.values:
             if len(value) >= _SHORTEST_BLOTTED:
-                text = text.replace(value, "[secret]")
+                text = _spellings(value).sub("[secret]", text)
         return text
+
+
+@lru_cache(64)
+def _spellings(value: str) -> re.Pattern[str]:
+    """A text as it is, and as URLs have it: any of its signs may be escaped there."""
+    return re.compile("".join(map(_spellings_of_sign, value)))
+
+
+def _spellings_of_sign(sign: str) -> str:
+    if sign.isascii() and sign.isalnum():
+        return sign
+    escaped = "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "replace"))
+    return f"(?:{re.escape(sign)}|(?i:{escaped}){'|[+]' if sign == ' ' else ''})"
 
 
 def credentials_for(request: Request, names: Mapping[str, str], secrets: Secrets) -> Shown:

@@ -62,7 +62,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes = field(repr=False, default=b"")
     note: str | None = None
-    """Why the body was not read, of a call that was carried out."""
+    """Why the body was not read."""
     shown: Shown = field(repr=False, default_factory=Shown)
 
     @property
@@ -166,6 +166,7 @@ class Gateway:
             raise ForbiddenError(f"the method {request.method} is not allowed for this source")
 
     async def _attempts(self, request: Request, shown: Shown, *, may_repeat: bool) -> Answer:
+        has_left = False
         for attempt in range(self.settings.retries + 1):
             is_last = attempt == self.settings.retries
             pause = min(0.2 * 4**attempt, _LONGEST_PAUSE)
@@ -174,8 +175,10 @@ class Gateway:
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:  # it never left
                 self._breaker.note(is_failure=True)
                 if is_last or self._breaker.is_open:
-                    raise ToolError("The API can't be reached.") from error
+                    kind = UncertainError if has_left else ToolError  # an earlier attempt may have done it
+                    raise kind("The API can't be reached.") from error
             except httpx.HTTPError as error:
+                has_left = True
                 self._breaker.note(is_failure=True)
                 if is_last or not may_repeat or self._breaker.is_open:
                     raise UncertainError(f"The connection broke off: {type(error).__name__}.") from error
@@ -183,6 +186,7 @@ class Gateway:
                 self._breaker.note(is_failure=answer.status >= 500)
                 if is_last or not may_repeat or answer.status not in _PASSING or self._breaker.is_open:
                     return answer
+                has_left = True
                 pause = _asked_pause(answer, pause)
             self._tally.retries[self.source] += 1
             await asyncio.sleep(pause)
@@ -191,18 +195,20 @@ class Gateway:
     async def _follow(self, request: Request, shown: Shown, *, may_repeat: bool) -> Answer:
         """A read may be sent on to another place of the same source; nothing else is."""
         url = request.url
+        is_read = may_repeat and request.method in ("GET", "HEAD")
         for _ in range(_MOST_REDIRECTS + 1):
-            answer = await self._once(request, url, shown)
+            answer = await self._once(request, url, shown, is_read=is_read)
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTS or target is None:
                 return answer
-            if not may_repeat or request.method not in ("GET", "HEAD"):
+            if not is_read:
                 raise UncertainError(f"HTTP {answer.status}: the API sends this call elsewhere, which is not followed.")
             url = _next_url(url, target)
             self._guard.check_url(url)
         raise ToolError("The API sends this call from place to place.")
 
-    async def _once(self, request: Request, url: str, shown: Shown) -> Answer:
+    async def _once(self, request: Request, url: str, shown: Shown, *, is_read: bool) -> Answer:
+        """Raises: ToolError, if a read has an answer that can't be read."""
         headers = [*request.headers, *([("cookie", "; ".join(request.cookies))] if request.cookies else [])]
         timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS)
         built = self._client.build_request(
@@ -217,9 +223,9 @@ class Gateway:
         try:
             body, note = await read_bounded(response, self.settings.response_limit), None
         except TooLargeError as error:
-            if request.method in ("GET", "HEAD") or not response.is_success:
+            if is_read and response.is_success:
                 raise ToolError(f"HTTP {response.status_code}, but {error}.") from error
-            body, note = b"", str(error)
+            body, note = b"", str(error)  # the status alone says what has become of the call
         finally:
             await response.aclose()
         return Answer(response.status_code, response.headers, body, note, shown)

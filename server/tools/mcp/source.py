@@ -34,6 +34,8 @@ class McpSource:
     def __init__(self, name: str, server: McpServer, secrets: Secrets, registry: Registry) -> None:
         """`registry`: is told of the tools whenever they change, and keeps them."""
         self.name = name
+        self.has_told = asyncio.Event()
+        """The registry has its tools, as they are since the start."""
         self._server = server
         self._secrets = secrets
         self._registry = registry
@@ -113,6 +115,7 @@ class McpSource:
                 place = f"mcp:{self._server.url or self._server.command}"
                 operations, omissions = await asyncio.to_thread(operations_of, found, place)
                 await self._registry.announce(self.name, self._settings(), operations, omissions, self.define)
+                self.has_told.set()
                 for one in omissions:
                     logger.warning("MCP server %s: the tool %s is left out: %s", self.name, one.key, one.reason)
             with contextlib.suppress(TimeoutError):

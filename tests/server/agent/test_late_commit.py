@@ -1,6 +1,8 @@
 """An event of a killed process that its database stores only after the next process has read the run."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +26,33 @@ class LateStore(RunStore):
         if self.late:
             super().append(run, number, write_event(self.late.pop(0)()), status)
         super().append(run, number, body, status)
+
+
+class SlowStore(RunStore):
+    """Has stored a result for a while before it says so to who asked for it."""
+
+    stored: threading.Event
+
+    def append(self, run: str, number: int, body: Mapping[str, Any], status: str) -> None:
+        super().append(run, number, body, status)
+        if body["kind"] == "returned":
+            self.stored.set()
+            time.sleep(0.3)
+
+
+async def test_a_run_can_be_cancelled_while_an_event_is_being_stored() -> None:
+    script, _ = runs_of([("get", {}), "done"], defined("get"))
+    store = SlowStore(script.store._engine)
+    store.stored = threading.Event()
+    runs = Runs(store, script.loop)
+    run = await runs.start(started(runs))
+    while not store.stored.is_set():
+        await asyncio.sleep(0.005)
+    await runs.cancel(run)
+    assert run.status == "cancelled"
+    read = await Runs(store, script.loop).find(run.id)
+    assert read
+    assert (read.status, read.state.length) == ("cancelled", run.state.length)
 
 
 async def killed_while_writing() -> tuple[RunStore, str, str, list[int]]:

@@ -119,3 +119,16 @@ def test_tools_whose_grammar_is_too_large_are_refused_by_field() -> None:
 def test_a_request_may_go_without_a_grammar() -> None:
     for mode in ("auto", "required"):
         assert GRAMMARS.build(replace(choosing(mode), is_constrained=False)).constraint is None
+
+
+@pytest.mark.parametrize("failure", [RecursionError("too deep"), TypeError("no number"), KeyError("type")])
+def test_arguments_that_fail_to_compile_are_an_error_that_names_the_field(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("grammars.compile_schema", fail)
+    with pytest.raises(SchemaError) as caught:
+        AnswerGrammars(derive(OURS)).build(choosing("required"))
+    assert caught.value.param == "tools[0].function.parameters"

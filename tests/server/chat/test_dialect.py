@@ -30,6 +30,7 @@ def test_the_hermes_form_is_derived() -> None:
     dialect = derive(HERMES)
     assert (dialect.begin, dialect.middle) == (('<tool_call>\n{"name": ',), (', "arguments": ',))
     assert (dialect.suffix, dialect.next) == (("}\n</tool_call>",), ('\n<tool_call>\n{"name": ',))
+    assert dialect.call_tags == ("<tool_call>", "</tool_call>")
     assert dialect.arguments == JsonArguments(Spacing.SPACED)
 
 

@@ -3,6 +3,7 @@
 Over small templates of our own, and over all that llama.cpp's sources have.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from server.chat.free_parser import FreeParser
 from server.chat.messages import Message, Tool, ToolCall
 from server.chat.parser import AnswerParser, CallDelta, CallEnd, CallStart, ContentDelta, Delta, ReasoningDelta
 from server.chat.request import ChatRequest, ToolChoice
+from server.chat.template import TemplateError
 from server.engine.types import Constraint
 
 from . import llama_templates
@@ -93,6 +95,25 @@ def constraint(case: str, mode: str, thinks: str = "never") -> Constraint:
     found = conversations(case)._grammars.build(request, thinks).constraint  # type: ignore[arg-type]
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_text_and_thoughts_may_have_all_that_they_need(case: str) -> None:
+    """Where nothing can be called, and before a call, tags are barred that only calls have."""
+    held = conversations(case)
+    thought = held.dialect.reasoning
+    needed = "".join((thought.begin, thought.end) if thought else ()) + held.dialect.text_begin + held.dialect.text_end
+    said = [Message(role, "Hello") for role in ("user", "assistant", "user", "assistant", "user")]
+    with contextlib.suppress(TemplateError):
+        needed += held.template.render(said)
+    none, some = (held.prepare(ChatRequest((USER,), tools)).grammar.barred for tools in ((), TOOLS))
+    assert not [tag for tag in (*none, *some) if tag in needed]
+    assert held.dialect.trigger not in some
+
+
+@pytest.mark.skipif("openai-gpt-oss-120b" not in llama_templates.NAMES, reason="run scripts/llama_sources.sh .venv")
+def test_harmonys_channels_are_open_without_tools() -> None:
+    assert conversations("llama.cpp/openai-gpt-oss-120b").prepare(ChatRequest((USER,))).grammar.barred == ()
 
 
 @cache

@@ -143,10 +143,10 @@ async def test_many_at_once_in_small_chunks_and_little_room_say_what_each_says_a
     names = (None, *files)
     async with exact_engine(model) as engine:
         await load_all(engine, files)
-        alone = [(await say(engine, name, count=90))[0] for name in names]
-    async with exact_engine(model, prefill_chunk=8, kv_cells=170, context_length=170, draft_tokens=3) as engine:
+        alone = [(await say(engine, name, count=60))[0] for name in names]
+    async with exact_engine(model, prefill_chunk=8, kv_cells=150, context_length=150, draft_tokens=3) as engine:
         await load_all(engine, files)
-        together = await asyncio.gather(*(say(engine, name, count=90, speculates=True) for name in names for _ in "ab"))
+        together = await asyncio.gather(*(say(engine, name, count=60, speculates=True) for name in names for _ in "ab"))
         assert engine.stats.parked > 0
     assert [text for text, _ in together] == [text for text in alone for _ in "ab"]
 

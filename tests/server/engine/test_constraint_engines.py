@@ -71,8 +71,24 @@ def test_a_broken_grammar_is_refused_with_a_reason(grammars: Grammars) -> None:
 
 
 def test_a_guide_without_a_trigger_is_free(model: Model, grammars: Grammars) -> None:
-    guide = Guide(model.vocabulary, grammars.matcher(Constraint(CALL, trigger="<tool_call>")), "<tool_call>")
-    assert guide.allowed() is None
+    constraint = Constraint(CALL, trigger="<tool_call>")
+    assert Guide(model.vocabulary, grammars.matcher(constraint), constraint).allowed() is None
+
+
+def test_free_text_ends_no_call_that_never_began(model: Model, grammars: Grammars) -> None:
+    vocabulary = model.vocabulary
+    (begin,), (end,) = vocabulary.tokenize("<tool_call>"), vocabulary.tokenize("</tool_call>")
+    constraint = Constraint(CALL, trigger="<tool_call>")
+    barred = ("</tool_call>", "<no token>", "<|end|>")
+    guide = Guide(vocabulary, grammars.matcher(constraint), constraint, barred=barred, jumps=False)
+    for token in (*vocabulary.tokenize("Now: "), begin):
+        assert (allowed := guide.allowed()) is not None
+        assert set(range(vocabulary.size)) - set(allowed.ids.tolist()) == {end}
+        guide.follow(token)
+    for token in vocabulary.tokenize('{"name":"get","city":"oslo"}', parse_special=False):
+        guide.follow(token)
+    assert (allowed := guide.allowed()) is not None
+    assert end in allowed.ids
 
 
 @pytest.mark.parametrize("engine", ENGINES)

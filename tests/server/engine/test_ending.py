@@ -43,8 +43,7 @@ def constraint_of(node: grammars.Node, trigger: str | None = None) -> Constraint
 
 def sequence_of(model: Model, engine: Grammars, constraint: Constraint, budget: int, **options: Any) -> Sequence:
     jumps = options.get("top_logprobs") is None
-    matcher, trigger = engine.matcher(constraint), constraint.trigger or ""
-    guide = Guide(model.vocabulary, matcher, trigger, jumps=jumps, endings=constraint.endings)
+    guide = Guide(model.vocabulary, engine.matcher(constraint), constraint, jumps=jumps)
     request = GenerationRequest(PROMPT, Sampling(seed=1), constraint, max_tokens=budget, **options)
     return Sequence(request, guide, model.vocabulary, 4096)
 

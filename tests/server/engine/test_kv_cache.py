@@ -200,6 +200,19 @@ def test_a_small_rest_is_given_up_and_not_copied_with_all_that_others_have_too()
     assert cache.shared_length([*talk(0, 400), 7]) == 400
 
 
+def test_what_is_not_worth_bringing_back_does_not_count_and_hides_nothing() -> None:
+    cache, cells = shelving(most_bytes=20_000)
+    run(cache, cells, [*talk(0), *talk(1, 3000)])
+    run(cache, cells, talk(2))
+    assert cache.shared_length([*talk(0), 5]) == 0  # 3,100 tokens would be copied for 100
+    assert run(cache, cells, [*talk(0), 5]) == 0
+    run(cache, cells, talk(3))
+    assert cache.shared_length([*talk(0), 6]) == 100  # of the shorter one, whichever was used last
+    run(cache, cells, [*talk(0), *talk(1, 3000), 7])
+    run(cache, cells, talk(4))
+    assert run(cache, cells, [*talk(0), 8]) == 100
+
+
 def test_the_shelf_keeps_the_last_used_and_only_the_longer_of_two() -> None:
     cache, cells = shelving(most_bytes=250)
     for number in range(4):

@@ -158,6 +158,20 @@ async def test_a_dead_thread_tells_everyone_and_is_seen_at_once(model: Model) ->
             engine._worker.between_steps(lambda: 1)
 
 
+async def test_an_errand_that_nobody_waits_for_any_more_harms_nobody(model: Model) -> None:
+    async with running_engine(model) as engine:
+        long = await engine.submit(ask(engine, "Hello", max_tokens=200))
+        await anext(long)
+        done: list[int] = []
+        errands = [engine._worker.between_steps(lambda: done.append(1)) for _ in range(20)]
+        cancelled = [errand for errand in errands if errand.cancel()]
+        assert cancelled
+        assert engine._worker.between_steps(lambda: 2).result(timeout=30) == 2
+        assert len(done) == len(errands) - len(cancelled)
+        assert (await read(long))[1]
+        assert engine.fault is None
+
+
 async def test_what_is_not_done_when_it_is_stopped_hears_of_that_and_no_fault(model: Model) -> None:
     async with running_engine(model) as engine:
         generation = await engine.submit(ask(engine, "Hello", max_tokens=1500))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from server.agent.loop import Loop
 from server.agent.runs import RefusedError, Runs
@@ -84,6 +85,28 @@ def test_a_database_that_can_not_be_opened_says_why_and_no_password(url: str) ->
     with pytest.raises(DatabaseError) as caught:
         open_database(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_connection_that_the_database_has_ended_is_not_used_again(postgres: str) -> None:
+    store = RunStore(open_database(postgres))
+    store.create("run_idle", "", {})
+    killer = sa.create_engine(postgres)
+    with killer.begin() as connection:
+        connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        )
+    killer.dispose()
+    assert store.get("run_idle") is not None
+    store.close()
+
+
+def test_an_error_of_the_database_does_not_say_what_was_to_be_stored() -> None:
+    engine = open_database("sqlite://")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE run_events"))
+    with pytest.raises(OperationalError) as caught:
+        RunStore(engine).append("run_a", 1, {"text": "a private word"}, "open")
+    assert "private" not in str(caught.value)
 
 
 async def test_two_processes_do_not_take_the_same_step(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from server.tools import ToolError
@@ -87,6 +88,13 @@ def test_an_exception_is_for_the_host_it_names_and_a_clouds_own_address_must_be_
         with pytest.raises(ForbiddenError):
             guard.check_address(host, 80, address)
     Guard(frozenset(), ("169.254.169.254",)).check_address("x", 80, "169.254.169.254")
+
+
+@pytest.mark.parametrize("address", ["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fe80::1"])
+def test_no_name_leads_to_a_clouds_own_address_in_the_form_of_another(address: str) -> None:
+    with pytest.raises(ForbiddenError):
+        Guard(frozenset(), ("intranet",)).check_address("intranet", 80, address)
+    Guard(frozenset(), ("169.254.169.254", "fe80::/10")).check_address("intranet", 80, address)
 
 
 async def test_a_name_is_resolved_once_and_the_address_that_was_checked_is_the_one_connected_to(
@@ -209,11 +217,40 @@ async def test_a_gzip_bomb_and_an_endless_answer_stop_at_the_limit() -> None:
         door = gateway(server, response_limit=1_000_000)
         for path in ("/bomb", "/large", "/br", "/broken"):
             with pytest.raises(ToolError, match="HTTP 200, but"):
-                await door.send(get(server, path))
+                await door.send(get(server, path), may_repeat=True)
         assert (await door.send(get(server, "/right"))).data() == "right"
-        done = await door.send(get(server, "/bomb", method="POST"))
-        assert done.data() == {"status": 200, "note": "the answer is larger than 1000000 bytes"}
+        for method in ("POST", "GET"):
+            done = await door.send(get(server, "/bomb", method=method))
+            assert done.data() == {"status": 200, "note": "the answer is larger than 1000000 bytes"}
         await door.aclose()
+
+
+@pytest.mark.parametrize("headers", [{"content-encoding": "br"}, {}])
+@pytest.mark.parametrize(("method", "status"), [("POST", 500), ("POST", 502), ("GET", 502), ("POST", 422)])
+async def test_an_error_whose_answer_is_not_read_is_still_that_error(
+    headers: dict[str, str], method: str, status: int
+) -> None:
+    with any_server(lambda _: (status, headers, b"x" * 2000)) as server:
+        door = gateway(server, response_limit=1000)
+        answer = await door.send(get(server, method=method))
+        assert (answer.status, answer.body, bool(answer.note)) == (status, b"", True)
+        await door.aclose()
+
+
+async def test_a_write_that_left_is_uncertain_though_its_last_attempt_never_left() -> None:
+    errors: list[type[httpx.TransportError]] = [httpx.ReadError, httpx.ConnectError]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise errors.pop(0)("gone")
+
+    place = "api.test:80"
+    door = Gateway("api", GatewaySettings((place,), retries=1), Secrets())
+    await door.aclose()
+    door._client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    with pytest.raises(UncertainError, match="can't be reached"):
+        await door.send(Request("POST", f"http://{place}/"), may_repeat=True)
+    await door.aclose()
+    assert errors == []
 
 
 SCHEMES = {
@@ -244,6 +281,20 @@ async def test_a_secret_is_in_the_request_and_nowhere_else(
         assert SECRET not in place
         assert shown not in place
     assert "api t: GET 127.0.0.1/a: 2xx" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "written", ["ab/c+d== e", "ab%2Fc%2Bd%3D%3D%20e", "ab%2fc%2bd%3d%3d+e", "ab/c%2Bd%3D%3D%20e", "ab/c+d==%20e"]
+)
+async def test_a_secret_of_the_query_is_blotted_however_a_link_spells_it(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAMMEL_SECRET_MINE", "ab/c+d== e")
+    with any_server(lambda _: ok({"next": f"/a?page=2&key={written}&x=1"})) as server:
+        door = gateway(server, credentials={"query": "mine"})
+        request = get(server, security=(("query",),), schemes=(("query", SCHEMES["query"]),))
+        assert (await door.send(request)).data() == {"next": "/a?page=2&key=[secret]&x=1"}
+        await door.aclose()
 
 
 async def test_a_missing_secret_is_told_by_its_schemes_name_and_nothing_is_sent(tmp_path: Path) -> None:

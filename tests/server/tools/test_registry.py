@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from server.store.engine import open_database
 from server.store.tools import ToolStore
 from server.tools import ToolError, tool
-from server.tools.definition import CallContext
+from server.tools.definition import CallContext, UncertainError
 from server.tools.functions import define
 from server.tools.listing import difference, differences, source_object, tool_details, tool_objects
 from server.tools.openapi.document import DocumentError
@@ -195,6 +195,23 @@ async def test_a_changed_document_swaps_what_is_harmless_and_holds_what_is_not(d
     assert "delete_thing" in found  # it is back, as it was
 
 
+@pytest.mark.parametrize("is_rejected", [False, True])
+async def test_a_new_tool_that_never_served_waits_again_when_its_document_changes(
+    database: sa.Engine, is_rejected: bool
+) -> None:
+    found = registry(database)
+    await found.add("shop", "", SourceSettings(hold=("new",)), written(things()))
+    new = ("/new", "post", read("new_thing"))
+    assert "new_thing" in (await found.refresh("shop", written(things(new_thing=new)))).held
+    if is_rejected:
+        await found.decide("new_thing", difference(found, "new_thing")["version"], approved=False)
+    edited = ("/new", "post", read("new_thing", Q))
+    assert "new_thing" in (await found.refresh("shop", written(things(new_thing=edited)))).held
+    assert "new_thing" not in found
+    await found.decide("new_thing", difference(found, "new_thing")["version"], approved=True)
+    assert "q" in found["new_thing"].parameters["properties"]
+
+
 async def test_another_server_or_effect_is_held_whatever_the_source_says(database: sa.Engine) -> None:
     found = registry(database)
     await found.add("shop", "", SourceSettings(hold=()), written(things()))
@@ -291,6 +308,21 @@ async def test_a_document_may_want_a_credential_of_its_own(
         with pytest.raises(SourceError, match="no credentials for document"):
             await found.add("other", f"{server.url}/openapi.json", settings)
     assert len(server.seen) == 1
+
+
+async def test_a_write_that_failed_at_the_server_is_uncertain_though_the_answer_was_not_read(
+    database: sa.Engine,
+) -> None:
+    with any_server(lambda path: (500 if path == "/v1/a" else 422, {"content-encoding": "br"}, b"x")) as server:
+        paths = {f"/{name}": {"post": read(name)} for name in "ab"}
+        found = registry(database)
+        settings = SourceSettings(internal=(server.place,))
+        await found.add("shop", "", settings, written(spec(f"{server.url}/v1", paths=paths)))
+        with pytest.raises(UncertainError, match="HTTP 500, and the answer is packed as br"):
+            await found["a"].execute({}, CONTEXT)
+        with pytest.raises(ToolError, match="HTTP 422, and the answer is packed as br"):
+            await found["b"].execute({}, CONTEXT)
+        await found.close()
 
 
 async def test_a_secret_is_in_no_table(database: sa.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

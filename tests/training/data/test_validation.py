@@ -74,6 +74,8 @@ def test_a_right_line_has_no_faults(tmp_path: Path) -> None:
         (line(user(), says(), tools=[WEATHER, WEATHER]), "duplicate-tool"),
         (line(user(), says(), tools=[tool(type="array")]), "not-an-object"),
         (line(user(), says(), tools=[tool(type="objekt")]), "invalid-schema"),
+        (line(user(), says(), tools=[tool(type="object", properties=None, required=None)]), "invalid-schema"),
+        (line(user(), says(), tools=[tool(type="object", properties={"city": {}}, required=None)]), "invalid-schema"),
         (line(user(), says(), tools=[{"type": "function", "function": {"name": "get weather"}}]), "wrong-form"),
         (line(mood="good"), "unknown-field"),
         (line(user(), {**says(), "function_call": {"name": "x"}}), "old-functions"),

@@ -221,6 +221,15 @@ def test_a_file_made_otherwise_is_not_touched(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 10
 
 
+@pytest.mark.parametrize("content", [b'{"mine": 1}', b'{"mine": 1}\n{"mine": 2}', b'{"mine": 1}\n', b"\xff\xfe"])
+def test_somebodys_own_file_is_not_touched_whatever_it_ends_with(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(GenerateError, match="other settings"):
+        write(path)
+    assert path.read_bytes() == content
+
+
 def test_shares_are_read() -> None:
     assert parse_shares("chain=3, parallel") == {"chain": 3.0, "parallel": 1.0}
     for wrong in ("chains", "chain=0", "chain=x", ""):

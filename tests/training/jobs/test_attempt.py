@@ -1,6 +1,7 @@
 """What a worker does with a job that does not come to training, or that training can't do."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from server.store.jobs import WORKABLE, Job, JobRequest, Progress
 from server.store.leases import Leases
 from tests.conftest import MODEL
 from tests.training.jobs.shop import Place, pair, talk
+from training.data.preferences import has_preferences, validate_pairs, write_preferred
 from training.data.validation import validate_file
+from training.jobs.child import _left_out
 from training.jobs.choices import recipe_of
-from training.jobs.messages import Ended, Stepped
-from training.jobs.pairs import has_preferences, validate_pairs, write_preferred
+from training.jobs.messages import Ended, Prepared, Stepped
+from training.jobs.reports import Reporter
 from training.jobs.trainee import Trainee
 from training.jobs.worker import Worker
+from training.train.audit import MaskAudit
 
 TALK = [talk(f"word {number}") for number in range(12)]
 UNKNOWN_TOOL: Any = {
@@ -121,6 +125,37 @@ def test_a_file_that_is_gone_fails_the_job(place: Place) -> None:
     assert "can't be read" in str((place.work().progress.error or {})["message"])
 
 
+def test_a_file_that_a_job_needs_outlives_its_time(place: Place) -> None:
+    file = place.upload(TALK)
+    other, path = place.files.new_place()
+    for id_ in (file, other):
+        place.home.upload(id_).write_text("x")
+    place.files.delete(file)
+    for id_ in (file, other):
+        place.home.upload(id_).write_text("x")
+        place.files.add(id_, "", "train.jsonl", "fine-tune", time.time() - 1)
+    job = place.create(file)
+    assert place.files.remove_expired(place.jobs.training_on) == 1
+    assert place.home.upload(file).exists()
+    assert not path.exists()
+    assert place.jobs.move(job, "cancelled", WORKABLE, "cancelled")
+    assert place.files.remove_expired(place.jobs.training_on) == 1
+
+
+def test_examples_of_which_nothing_is_learnt_are_told(place: Place) -> None:
+    audit = MaskAudit()
+    for line in range(1, 14):
+        audit.add(line, [], frozenset())
+    audit.refuse(20, "roles must alternate")
+    place.create(place.upload(TALK))
+    lease = Leases(place.engine).take(30)
+    assert lease
+    Reporter(lease, place.home).take(Prepared(14, 0, 9, 9, 1, _left_out(audit)))
+    (told,) = [text for text in place.told(lease.job.id) if "nothing is learnt" in text]
+    assert "line 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more" in told
+    assert "line 20 (roles must alternate)" in told
+
+
 def test_a_base_that_this_machine_lacks_fails_the_job(place: Place, tmp_path: Path) -> None:
     place.create(place.upload(TALK), base="/nowhere/base.gguf")
     error = place.work().progress.error
@@ -141,18 +176,30 @@ def test_a_job_that_comes_no_further_is_given_up(place: Place) -> None:
 
 def test_a_job_whose_file_is_what_workers_die_of_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(path: Path) -> Any:
-        raise MemoryError(path)
+        raise SystemExit(path)
 
     monkeypatch.setattr("training.jobs.judging.validate_file", die)
     place.create(place.upload(TALK))
     for _ in range(3):
-        with pytest.raises(MemoryError):
+        with pytest.raises(SystemExit):
             place.work()
         with place.engine.begin() as connection:  # as time does
             connection.exec_driver_sql("UPDATE fine_tuning_jobs SET leased_until = 0")
     ended = place.work()
     assert ended.status == "failed"
     assert "3 attempts" in str((ended.progress.error or {})["message"])
+
+
+def test_a_job_whose_file_is_a_fault_of_ours_is_given_up_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker lives on, and the lease is given back each time."""
+
+    def fail(path: Path) -> Any:
+        raise MemoryError(path)
+
+    monkeypatch.setattr("training.jobs.judging.validate_file", fail)
+    place.create(place.upload(TALK))
+    statuses = [place.work().status for _ in range(4)]
+    assert statuses == ["validating_files"] * 3 + ["failed"]
 
 
 def test_a_training_whose_worker_hangs_ends_before_the_lease_does(place: Place, tmp_path: Path) -> None:

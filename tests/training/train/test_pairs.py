@@ -91,11 +91,28 @@ def test_openais_preference_lines_are_read_as_they_are(renderer: Renderer, tmp_p
     assert [message.weight for message in record.messages] == [None, None]
 
 
+def test_preferred_calls_must_fit_their_tools_unless_it_is_wanted(renderer: Renderer, tmp_path: Path) -> None:
+    wrong = calling("Rome")["messages"][1]
+    wrong["tool_calls"][0]["function"]["arguments"] = '{"to": 5}'
+    data = write_lines(tmp_path / "pairs.jsonl", [preference(good=wrong)])
+    with pytest.raises(InvalidDataError, match="invalid-arguments"):
+        read_pairs(data, renderer, 512, seed=1)
+    assert len(read_pairs(data, renderer, 512, seed=1, allow_invalid=True)[1]) == 1
+
+
+def test_a_lines_own_separators_and_a_byte_order_mark_are_no_ends(renderer: Renderer, tmp_path: Path) -> None:
+    said = preference(non_preferred_output=[{"role": "assistant", "content": "No.\u2028Never.\x85"}])
+    data = tmp_path / "pairs.jsonl"
+    data.write_bytes(b"\xef\xbb\xbf" + json.dumps(said, ensure_ascii=False).encode())
+    (pair,) = read_pairs(data, renderer, 512, seed=1)[1]
+    assert "Never" in renderer.tokenizer.decode(list(pair.bad))
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (preference(non_preferred_output=[]), "missing-field: non_preferred_output"),
-        (preference(good={"role": "user", "content": "x"}), "preferred_output: it is no answer"),
+        (preference(non_preferred_output=[]), "missing-field non_preferred_output"),
+        (preference(good={"role": "user", "content": "x"}), "no-assistant preferred_output"),
         (preference(good={"role": "bird"}), "preferred_output"),
     ],
 )
@@ -103,7 +120,7 @@ def test_wrong_preference_lines_are_refused(line: Any, reason: str, renderer: Re
     with pytest.raises(InvalidDataError, match=reason):
         read_pairs(write_lines(tmp_path / "pairs.jsonl", [line]), renderer, 512, seed=1)
     (tmp_path / "torn.jsonl").write_text(json.dumps(preference()) + "\n{")
-    with pytest.raises(InvalidDataError, match="line 2: not-json"):
+    with pytest.raises(InvalidDataError, match="line 2: error not-json"):
         read_pairs(tmp_path / "torn.jsonl", renderer, 512, seed=1)
 
 

@@ -25,8 +25,9 @@ from training.train.events import Audited, Evaluated, Event, Exported, Outcome, 
 from training.train.log import RunLog
 from training.train.model import RecipeError
 from training.train.recipe import AdapterSettings, TrainingRecipe
-from training.train.run import RecipeMismatchError, prepare
+from training.train.run import NothingToMeasureError, RecipeMismatchError, prepare
 from training.train.run import run as train
+from training.train.watcher import DivergedError
 
 from .conftest import PLACES, calling, talking, write_lines
 
@@ -108,6 +109,29 @@ def test_a_folder_with_another_run_is_refused(finished: tuple[Outcome, list[Even
         train(recipe)
 
 
+@pytest.mark.parametrize("field", ["train_path", "validation_path"])
+def test_a_folder_whose_run_saw_other_contents_is_refused(
+    finished: tuple[Outcome, list[Event], TrainingRecipe], field: str
+) -> None:
+    path: Path = getattr(finished[2], field)
+    before = path.read_bytes()
+    path.write_bytes(before + before.splitlines(keepends=True)[0])
+    try:
+        with pytest.raises(RecipeMismatchError, match=field):
+            train(finished[2])
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_folder_that_does_not_say_what_its_run_saw_is_refused(
+    finished: tuple[Outcome, list[Event], TrainingRecipe], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[2].output, tmp_path / "mine")
+    (tmp_path / "mine" / "contents.json").unlink()
+    with pytest.raises(RecipeMismatchError, match="model, train_path, validation_path"):
+        train(finished[2].model_copy(update={"output": tmp_path / "mine"}))
+
+
 def losses(output: Path) -> list[float]:
     return [record["loss"] for record in RunLog(output).read() if "loss" in record]
 
@@ -171,6 +195,17 @@ def test_invalid_data_is_refused_unless_it_is_wanted(base: Path, cache: Path, tm
     with pytest.raises(InvalidDataError, match="invalid-arguments"):
         train(recipe, cache=cache)
     assert train(recipe.model_copy(update={"allow_invalid": True}), cache=cache).is_finished
+
+
+def test_nothing_to_measure_is_refused_by_the_files_name(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
+    held = write_lines(tmp_path / "held.jsonl", [talking("x" * 600)])
+    with pytest.raises(NothingToMeasureError, match="held"):
+        train(recipe_for(base, lines, tmp_path / "run", validation_path=held), cache=cache)
+
+
+def test_a_run_that_diverges_ends_and_says_so(base: Path, lines: Path, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="smaller learning rate"):
+        train(recipe_for(base, lines, tmp_path / "run", learning_rate=1e30), cache=cache)
 
 
 def test_nothing_to_learn_is_refused(base: Path, cache: Path, tmp_path: Path) -> None:

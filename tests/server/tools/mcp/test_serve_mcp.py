@@ -33,6 +33,33 @@ def test_the_loop_calls_a_tool_of_an_mcp_server(tmp_path: Path) -> None:
         assert json.loads(step["arguments"])["name"] in step["result"]
 
 
+def test_an_approval_that_comes_before_the_mcp_server_does_is_not_lost(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    code = f"import runpy, time; time.sleep(2); runpy.run_path({str(SERVER)!r}, run_name='__main__')"
+    file.write_text(json.dumps({"mcpServers": {"notes": {"command": sys.executable, "args": ["-c", code]}}}))
+    flags = ("--mcp", str(file), "--store", str(tmp_path / "trammel.db"))
+    body = {
+        "model": "trammel-tiny",
+        "messages": [{"role": "user", "content": "Grow"}],
+        "max_tokens": 50,
+        "tool_choice": {"type": "function", "function": {"name": "notes_grow"}},
+        "trammel": {"run_tools": True, "max_steps": 1},
+    }
+    with running_server(*flags) as running, httpx.Client(base_url=running.url, timeout=60) as client:
+        until_it_has(client, "notes_grow")
+        run = client.post("/v1/chat/completions", json=body).raise_for_status().json()["trammel"]
+        assert run["status"] == "waiting_for_approval"
+    with running_server(*flags) as running, httpx.Client(base_url=running.url, timeout=60) as client:
+        place = f"/v1/runs/{run['id']}"
+        client.post(f"{place}/approvals/{run['approvals'][0]['id']}", json={"approve": True}).raise_for_status()
+        for _ in range(200):
+            (step,) = client.get(place).json()["steps"]
+            if step["result"]:
+                break
+            time.sleep(0.1)
+        assert (step["outcome"], step["fault"]) == ("ok", None)
+
+
 def until_it_has(client: httpx.Client, name: str) -> None:
     for _ in range(200):
         tools: list[dict[str, Any]] = client.get("/v1/tools").json()["data"]

@@ -89,6 +89,19 @@ async def test_tools_of_a_command_are_ours_with_their_effects() -> None:
         assert await shelf.call("notes_read_note", name="b") in ("beta", {"result": "beta"})
 
 
+async def test_whoever_waits_for_the_tools_is_told_once_they_are_there() -> None:
+    shelf = Shelf()
+    source = McpSource("notes", by_command(), Secrets(), shelf.tools)
+    task = asyncio.create_task(source.watch())
+    assert not source.has_told.is_set()
+    await asyncio.wait_for(source.has_told.wait(), 20)
+    assert "notes_read_note" in shelf.tools
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await shelf.tools.close()
+
+
 async def test_the_operators_word_on_effects_and_tools_is_final() -> None:
     async with watched(by_command(effects={"read_note": "write"}, tools=("read_note",))) as shelf:
         assert {name: tool.effect for name, tool in shelf.tools.items()} == {"notes_read_note": "write"}

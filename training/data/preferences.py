@@ -5,7 +5,6 @@ answer is a right fine-tuning line; what is wrong with the answer that is not pr
 calls are what such answers are for.
 """
 
-import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import Any
 
 from training.data.checks import Checks
 from training.data.fault import Fault
-from training.data.validation import Verdict, read_record, validate_file
+from training.data.validation import Verdict, lines_of, read_record, refuse_errors, validate_file
 
 Json = dict[str, Any]
 GOOD, BAD = "preferred_output", "non_preferred_output"
@@ -25,7 +24,7 @@ def validate_pairs(path: Path) -> Verdict:
     if not has_preferences(path):
         return validate_file(path)
     verdict, checks = Verdict(), Checks()
-    for number, text in _lines(path):
+    for number, text in lines_of(path):
         for place, line in _sides(text, number, verdict):
             faults, record = read_record(json.dumps(line), number)
             if record is not None:
@@ -40,9 +39,14 @@ def validate_pairs(path: Path) -> Verdict:
     return verdict
 
 
+def require_valid_pairs(path: Path) -> None:
+    """For those who are about to train on a file. Raises: InvalidDataError, OSError."""
+    refuse_errors(path, validate_pairs(path))
+
+
 def has_preferences(path: Path) -> bool:
     """Whether the first line is no ordinary one. Raises: OSError."""
-    for _, text in _lines(path):
+    for _, text in lines_of(path):
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):
@@ -54,16 +58,9 @@ def has_preferences(path: Path) -> bool:
 def write_preferred(path: Path, output: Path) -> None:
     """The conversations with the answers that are preferred, as ordinary lines. `path`: valid. Raises: OSError."""
     with output.open("w", encoding="utf-8") as file:
-        for _, text in _lines(path):
+        for _, text in lines_of(path):
             line = json.loads(text)
             file.write(json.dumps({**line["input"], "messages": [*line["input"]["messages"], *line[GOOD]]}) + "\n")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, line.removeprefix(codecs.BOM_UTF8)
 
 
 def _sides(text: bytes, number: int, verdict: Verdict) -> Iterator[tuple[str, Json]]:
