@@ -323,6 +323,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         flash_attention=settings.flash_attention,
         draft_tokens=settings.draft_tokens,
         request_timeout=settings.request_timeout,
+        aligns=settings.align,
         grammar_engine=settings.grammar_engine,
         prefix_store=settings.prefix_store,
         idle_kv_bytes=settings.idle_kv_mib * 2**20,

@@ -84,6 +84,7 @@ def serve(
     request_timeout: Annotated[
         float | None, typer.Option(help=Settings.model_fields["request_timeout"].description)
     ] = None,
+    align: Annotated[bool | None, _option("align")] = None,
     grammar_engine: Annotated[
         str | None, typer.Option(help=Settings.model_fields["grammar_engine"].description)
     ] = None,

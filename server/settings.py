@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         30.0, ge=0, description="Seconds that requests under way may take to finish once the server is told to end."
     )
     draft_tokens: int = Field(15, ge=1, le=64, description="Tokens guessed ahead at once, at most.")
+    align: bool = Field(
+        True,
+        description="Take a choice under a grammar back where the grammar forbids what the model would say after it, "
+        "and another is worth more.",
+    )
     grammar_engine: Literal["llguidance", "llama.cpp"] = Field(
         "llguidance", description="What holds the model to a grammar: llguidance, or llama.cpp's own sampler (slower)."
     )

@@ -48,7 +48,9 @@ def pretrain(
     layers: Annotated[int, typer.Option(help="Depth of the model.")] = 8,
     synthetic: Annotated[int, typer.Option(help="Made-up conversations about copying in the mix.")] = 40_000,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
-    start_from: Annotated[Path | None, typer.Option(help="An earlier run to continue with on new data.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="An earlier run, or a GGUF file, to continue with on new data.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting of training/pretrain/settings.py, as NAME=VALUE.")
@@ -69,7 +71,7 @@ def pretrain(
         run(with_changes(settings, changes or ()), data, typer.echo)
     except ValidationError as error:
         _fail("; ".join(f"{e['loc'][0] if e['loc'] else 'model'}: {e['msg']}" for e in error.errors()))
-    except (DataMissingError, CheckpointMismatchError, OSError) as error:
+    except (DataMissingError, CheckpointMismatchError, ExportError, OSError, ValueError) as error:
         _fail(str(error))
 
 

@@ -73,6 +73,8 @@ class EngineSettings:
     threads: int | None = None
     """None: all the processor's cores this process may use."""
     grammar_engine: GrammarEngine = "llguidance"
+    aligns: bool = True
+    """Choices under a grammar are taken back where it forbids what the model would say after them."""
     speculate: SpeculationMode = "off"
     """Where guesses of the next tokens come from; without a draft model, `draft` looks them up."""
     request_timeout: float | None = None
@@ -290,7 +292,14 @@ class Engine:
         limits = [limit for limit in (request.timeout, self.settings.request_timeout) if limit is not None]
         request = replace(request, timeout=min(limits, default=None))
         sequence = Sequence(
-            request, guide, self.model.vocabulary, self.context_length, adapter, activation, speculation
+            request,
+            guide,
+            self.model.vocabulary,
+            self.context_length,
+            adapter,
+            activation,
+            speculation,
+            aligns=self.settings.aligns and self.model.can_share_prefixes,  # what is said can be taken back
         )
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation

@@ -29,6 +29,9 @@ class GrammarMatcher:
         self._size = vocabulary_size
         self._bits = np.zeros((vocabulary_size + 31) // 32, dtype=np.int32)
 
+    def copy(self) -> "GrammarMatcher":
+        return GrammarMatcher(self._matcher.deep_copy(), self._size)
+
     @property
     def is_complete(self) -> bool:
         """The text is whole and nothing can follow it."""

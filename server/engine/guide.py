@@ -7,6 +7,7 @@ seen `":` followed by `[` where its tokenizer knows `":[`. What the model itself
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,7 @@ class Move:
 class Matcher(Protocol):
     """A constraint engine's state in a grammar; `grammar_matcher` and `native_matcher` say what each method does."""
 
+    def copy(self) -> "Matcher": ...
     @property
     def is_complete(self) -> bool: ...
     def allowed(self) -> TokenSet: ...
@@ -81,6 +83,18 @@ class Guide:
         """The last tokens under the grammar: how a text is cut depends on what stands before it."""
         self._recent: list[int] = []
         """The last free tokens, as many as a trigger may reach back over."""
+
+    def copy(self) -> "Guide":
+        """Another in the same place."""
+        other = copy(self)
+        if self._matcher is not None:
+            other._matcher = self._matcher.copy()  # noqa: SLF001 - one of its own kind
+        other._recent = [*self._recent]  # noqa: SLF001
+        return other
+
+    @property
+    def has_grammar(self) -> bool:
+        return self._matcher is not None
 
     @property
     def is_complete(self) -> bool:

@@ -38,7 +38,9 @@ class NativeMatcher:
         llama.llama_sampler_free(self._sampler)
 
     def copy(self) -> "NativeMatcher":
-        return NativeMatcher(llama.llama_sampler_clone(self._sampler), self._vocabulary)
+        other = NativeMatcher(llama.llama_sampler_clone(self._sampler), self._vocabulary)
+        other._allowed = self._allowed
+        return other
 
     @property
     def is_complete(self) -> bool:

@@ -48,7 +48,8 @@ class Sampler:
         self._has_penalties = (
             sampling.repetition_penalty != 1.0 or sampling.frequency_penalty != 0.0 or sampling.presence_penalty != 0.0
         )
-        self._seen = set(prompt) if sampling.repetition_penalty != 1.0 else set()
+        self._prompt = frozenset(prompt) if sampling.repetition_penalty != 1.0 else frozenset()
+        self._seen = set(self._prompt)
         self._counts: dict[int, int] = {}
         self._biased = np.fromiter(sampling.logit_bias.keys(), dtype=np.int64)
         self._bias = np.fromiter(sampling.logit_bias.values(), dtype=np.float32)
@@ -60,6 +61,17 @@ class Sampler:
                 self._counts[token] = self._counts.get(token, 0) + 1
             self._seen.update(tokens)
 
+    def forget(self, tokens: Sequence[int]) -> None:
+        """Tokens that were observed have been taken back."""
+        if self._has_penalties:
+            for token in tokens:
+                left = self._counts.get(token, 0) - 1
+                if left > 0:
+                    self._counts[token] = left
+                else:
+                    self._counts.pop(token, None)
+                    self._seen -= {token} - self._prompt
+
     def draw(self, logits: Floats, allowed: TokenSet | None) -> int:
         """The next token.
 
@@ -67,19 +79,33 @@ class Sampler:
         Raises: NotFiniteError, if the model's logits are no numbers; GenerationError, if nothing is allowed or the
         request's own penalties leave no numbers. Nothing has changed then: it may be drawn again from other logits.
         """
-        given = logits
-        if self._has_penalties or self._biased.size:
-            logits = self._adjust(logits.copy())
+        given, logits = logits, self.adjusted(logits)
         if allowed is not None and not len(allowed):
             raise GenerationError("The grammar allows no token of this model's vocabulary here.")
         try:
             if allowed is None:
                 return self._choose(logits)
-            return allowed.token(self._choose(allowed.values(logits)))
+            return self.choose(allowed.values(logits), allowed)
         except NotFiniteError:
             if given is not logits and np.isfinite(given if allowed is None else given[allowed.ids]).all():
                 raise GenerationError("The penalties and biases of the request leave no finite logits.") from None
             raise
+
+    def choose(self, values: Floats, allowed: TokenSet) -> int:
+        """A token by its adjusted logits, which are as `allowed.values` gives them. Raises: NotFiniteError."""
+        return allowed.token(self._choose(values))
+
+    def keeps(self, ratio: float) -> bool:
+        """Whether what was drawn stays, now that it is worth so much less, from 0 to 1: as often as it would have been
+        drawn. A greedy choice is made again."""
+        temperature = self._sampling.temperature
+        if ratio >= 1 or temperature < _GREEDY_BELOW:
+            return ratio >= 1
+        return bool(self._random.random() < ratio ** (1 / temperature))
+
+    def adjusted(self, logits: Floats) -> Floats:
+        """With the request's biases and penalties; the same array where it has none. Shape (vocabulary,)."""
+        return self._adjust(logits.copy()) if self._has_penalties or self._biased.size else logits
 
     def _adjust(self, logits: Floats) -> Floats:
         sampling = self._sampling

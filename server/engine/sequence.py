@@ -2,17 +2,24 @@
 
 import time
 from collections.abc import Callable
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
 
 from server.engine.adapter import Adapter
+from server.engine.alignment import Alignment, is_narrow
 from server.engine.ending import Ending
 from server.engine.errors import AnswerTooLongError, DeadlineExceededError
-from server.engine.guide import Guide
+from server.engine.guide import Guide, Move
 from server.engine.kv_cache import Slot
 from server.engine.prompt_judge import STEP, PromptJudge
 from server.engine.sampler import Floats, Sampler, logprob
-from server.engine.shared_prefix import Activated
+from server.engine.shared_prefix import Activated, common_prefix
 from server.engine.speculation import Guessing
 from server.engine.text_stream import TextStream
+from server.engine.token_set import TokenSet
 from server.engine.types import (
     Finished,
     FinishReason,
@@ -25,6 +32,20 @@ from server.engine.types import (
 from server.engine.vocabulary import Vocabulary
 
 Event = TextDelta | TokenLogprob | PromptLogprobs | Finished
+_MOST_FORCED = 64
+"""Tokens forced at once, beyond which they are no name."""
+
+
+@dataclass(slots=True)
+class _Moment:
+    """A generation before a word that may be taken back."""
+
+    length: int
+    forced: int
+    guide: Guide
+    text: TextStream
+    events: list[Event] = field(default_factory=list)
+    """What happened since: nobody has been told yet."""
 
 
 class Sequence:
@@ -39,8 +60,11 @@ class Sequence:
         adapter: Adapter | None = None,
         activation: int = 0,
         speculation: Guessing | None = None,
+        *,
+        aligns: bool = False,
     ) -> None:
-        """`limit`: tokens the sequence may have in all, prompt included; `activation`: the adapter's first token.
+        """`limit`: tokens the sequence may have in all, prompt included; `activation`: the adapter's first token;
+        `aligns`: choices that the grammar makes bad are taken back.
 
         Raises: AnswerTooLongError, if the guide knows of no end that is near enough.
         """
@@ -77,6 +101,12 @@ class Sequence:
         self.sampled_at: float | None = None
         """When it got its last tokens; by `time.monotonic`."""
         self._held: list[Event] | None = None if request.streams else []
+        self._aligns = aligns and guide.has_grammar
+        self._alignment: Alignment[_Moment] = Alignment(vocabulary.pieces)
+        self.unseen = range(0)
+        """Places of forced tokens whose own logits the next `advance` should get too."""
+        self.taken_back = 0
+        """Times that a word was begun again."""
         self._closing: list[int] = []
         """What is left of the end that is being said, if its tokens are to be judged one by one."""
         if guide.ending is not None and not guide.ending.fits(self._budget):
@@ -152,29 +182,136 @@ class Sequence:
         self.judge = None
         return [result, *self._end("length", "")] if self._budget <= 0 else [result]
 
-    def advance(self, logits: Floats) -> list[Event]:
+    def advance(self, logits: Floats, unseen: Rows[Floats] = ()) -> list[Event]:
         """Sample a token and append it, with all that it entails.
 
-        `logits`: shape (vocabulary,). Returns the events for the client; the last is Finished if it is over.
-        Raises: GenerationError, if this sequence can't go on; NotFiniteError, with which nothing has changed yet.
+        `logits`: shape (vocabulary,); `unseen`: the same for each of the tokens `unseen`, or for none of them. Returns
+        the events for the client; the last is Finished if it is over.
+        Raises: GenerationError, if this sequence can't go on; NotFiniteError, which leaves the output as it was.
         """
         self.unchanged = len(self.tokens)
         if self._closing:
             return self._judged(logits, self._closing.pop(0))
-        token = self._sampler.draw(logits, self._guide.allowed())
+        is_whole = self._is_whole
+        allowed = None if is_whole else self._guide.allowed()
+        drawn = self._thought_over(logits, unseen, allowed)
+        if drawn is not None:
+            return self._say_word(drawn, logits)
+        if is_whole:
+            return self._end("stop", self._text.finish())
+        token = self._sampler.draw(logits, allowed)
+        settled = self._settle()
+        if allowed is not None and token not in self._vocabulary.end_tokens:
+            self._note(token, logits, allowed)
+        return [*settled, *self._say(token, logits)]
+
+    def _say(self, token: int, logits: Floats) -> list[Event]:
+        """Append a token that was drawn from these logits."""
         if token in self._vocabulary.end_tokens:
             return self._end("stop", self._text.finish())
         ending = self._guide.ending
         move = self._guide.follow(token)
         if not self._fits(self.room + move.rollback - len(move.tokens)):
-            return self._close(ending, logits)
+            return [*self._settle(), *self._close(ending, logits)]
         self.unchanged -= move.rollback
         spelled = self._take_back(move.rollback)
         self._sampler.observe(move.tokens)
-        events = self._append(move.tokens, move.forced, spelled)
+        self.unseen = self._to_be_seen(move)
+        judged: list[Event] = []
         if self._top_logprobs is not None and move.tokens[:1] == [token]:
-            return [logprob(logits, token, self._top_logprobs), *events]
+            judged.append(logprob(logits, token, self._top_logprobs))
+        if self._moment is None:
+            return [*judged, *self._append(move.tokens, move.forced, spelled)]
+        self._moment.events += judged
+        moment, events = self._moment, self._append(move.tokens, move.forced, spelled)
+        if is_over(events):
+            return events
+        moment.events += events
+        return []
+
+    def _to_be_seen(self, move: Move) -> range:
+        """Which of the tokens that a move forces decide about the word."""
+        if self._moment is None or move.forced > _MOST_FORCED:
+            return range(0)
+        first = len(self.tokens) + 1
+        return range(
+            first, first + self._alignment.forced_of(self._word + self._spell(move.tokens[:1]), move.tokens[1:])
+        )
+
+    @property
+    def _is_whole(self) -> bool:
+        """The grammar has come to its end, and only its last word is still to be thought over."""
+        return bool(self.unseen) and self._guide.is_complete
+
+    @property
+    def _moment(self) -> _Moment | None:
+        """Before the word that may still be taken back."""
+        return self._alignment.state
+
+    @property
+    def _word(self) -> bytes:
+        """What has been said of that."""
+        return self._spell(self.tokens[self._moment.length :]) if self._moment is not None else b""
+
+    def _note(self, token: int, logits: Floats, allowed: TokenSet) -> None:
+        """Remember where a word begins, if it may have to be taken back."""
+        if self._aligns and is_narrow(allowed):
+            adjusted = self._adjusted(logits)
+            if self._alignment.is_fork(token, adjusted, allowed):
+                moment = _Moment(len(self.tokens), self._forced, self._guide.copy(), self._text.copy())
+                self._alignment.begin(token, adjusted, allowed, moment, partial(self._judging, logits))
+
+    def _adjusted(self, logits: Floats) -> Floats:
+        """As they are drawn from. Penalties that leave no finite numbers say nothing about words."""
+        adjusted = self._sampler.adjusted(logits)
+        return adjusted if adjusted is logits or np.isfinite(adjusted.max()) else logits
+
+    def _judging(self, logits: Floats) -> Floats | None:
+        """What has to be kept of logits that may be drawn from again."""
+        return None if self._top_logprobs is None else logits.copy()
+
+    def _thought_over(self, logits: Floats, unseen: Rows[Floats], allowed: TokenSet | None) -> list[int] | None:
+        """What should be drawn from the beginning of the word on; None if it is over. Raises: NotFiniteError."""
+        if self._moment is None:
+            return None
+        if unseen:
+            self._see(unseen)
+        row = partial(self._judging, logits)
+        return self._alignment.think_over(self._word, self._adjusted(logits), allowed, self._sampler, row)
+
+    def _see(self, rows: Rows[Floats]) -> None:
+        """Take in the logits of the tokens `unseen`, each with the penalties that there were before it."""
+        said = self.tokens[self.unseen.start :]
+        self._sampler.forget(said)
+        adjusted = []
+        for token, row in zip(said, rows, strict=False):  # the rest is beyond the word
+            adjusted.append(self._adjusted(row))
+            self._sampler.observe([token])
+        self._sampler.observe(said[len(rows) :])
+        self._alignment.pass_forced(said[: len(rows)], adjusted)
+
+    def _say_word(self, drawn: list[int], logits: Floats) -> list[Event]:
+        """Say the last of these tokens, or the whole word anew."""
+        moment = self._moment
+        if self._alignment.say(drawn) or moment is None:
+            return self._say(drawn[-1], logits)
+        said = self.tokens[moment.length :]
+        self._take_back(len(said))
+        self._guide, self._text, self._forced = moment.guide.copy(), moment.text.copy(), moment.forced
+        moment.events.clear()
+        self.taken_back += 1
+        events: list[Event] = []
+        for token, row in zip(drawn, self._alignment.rows(), strict=True):
+            events = self._say(token, logits if row is None else row)
+            if is_over(events) or self._closing:
+                break
+        self.unchanged = moment.length + common_prefix(said, self.tokens[moment.length :])
         return events
+
+    def _settle(self) -> list[Event]:
+        """Nothing of the word will change any more. Returns what happened in it."""
+        moment = self._alignment.end()
+        return [] if moment is None else moment.events
 
     def _fits(self, room: int) -> bool:
         """Whether the text, as the guide has it, can be ended in so many tokens, if it has to be."""
@@ -209,7 +346,7 @@ class Sequence:
         """Its time is over: what was said stands. Raises: DeadlineExceededError, if that is nothing."""
         if not self.output:
             raise DeadlineExceededError
-        return self._end("timeout", self._text.finish())
+        return self._end("stop" if self._is_whole else "timeout", self._text.finish())
 
     def cancel(self) -> list[Event]:
         return self._end("cancelled", "")
@@ -236,8 +373,10 @@ class Sequence:
         if self._text.is_stopped:
             return self._end("stop", text)
         if self._guide.is_complete and not is_cut:
-            return self._end("stop", text + self._text.finish())
-        if len(self.tokens) - self.prompt_length >= self._budget:
+            if not self.unseen or self.room < _MOST_FORCED:  # another word may be longer
+                self.unseen = range(0)
+                return self._end("stop", text + self._text.finish())
+        elif len(self.tokens) - self.prompt_length >= self._budget:
             is_whole = self._guide.ending is not None and self._guide.ending.is_here
             return self._end("fitted" if is_whole else "length", text + self._text.finish())
         return [TextDelta(text)] if text else []
@@ -247,6 +386,7 @@ class Sequence:
         if not count:
             return 0
         dropped = self.tokens[-count:]
+        self._sampler.forget(dropped)
         del self.tokens[-count:]
         return len(self._spell(dropped))
 
@@ -261,7 +401,9 @@ class Sequence:
             cached_tokens=self.cached_tokens or 0,
             forced_tokens=self._forced,
         )
-        events: list[Event] = [TextDelta(text)] if text else []
+        events = self._settle()
+        if text:
+            events.append(TextDelta(text))
         return [*events, Finished(reason, usage)]
 
 

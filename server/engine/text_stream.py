@@ -13,6 +13,13 @@ class TextStream:
         self.is_stopped = False
         """A stop string has appeared; nothing more will come."""
 
+    def copy(self) -> "TextStream":
+        """Another that has read the same."""
+        other = TextStream(self._stop)
+        other._decoder.setstate(self._decoder.getstate())
+        other._held, other.is_stopped = self._held, self.is_stopped
+        return other
+
     def push(self, data: bytes) -> str:
         """Text that is certain now."""
         return self._release(self._decoder.decode(data))

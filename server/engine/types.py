@@ -172,6 +172,8 @@ class EngineStats:
     """Tokens that went through llama_decode, prompts included."""
     sampled_tokens: int
     forced_tokens: int
+    taken_back: int
+    """Times that another token was said in the place of one, because of what the grammar allowed behind it."""
     cached_tokens: int
     """Prompt tokens that needed no prefill."""
     running: int

@@ -52,6 +52,8 @@ class _Row:
     """Prompt tokens up to this row whose logits are there as well, itself included."""
     start: int = 0
     """Place of the first of those."""
+    unseen: range = range(0)
+    """Rows of the tokens before those that the sequence has not seen the logits of."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class _Counters:
     decoded_tokens: int = 0
     sampled_tokens: int = 0
     forced_tokens: int = 0
+    taken_back: int = 0
     cached_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
@@ -156,6 +159,7 @@ class Worker(threading.Thread):
             decoded_tokens=counters.decoded_tokens,
             sampled_tokens=counters.sampled_tokens,
             forced_tokens=counters.forced_tokens,
+            taken_back=counters.taken_back,
             cached_tokens=counters.cached_tokens,
             drafted_tokens=counters.drafted_tokens,
             accepted_tokens=counters.accepted_tokens,
@@ -250,7 +254,7 @@ class Worker(threading.Thread):
                 if row.is_sampled and not is_over_already:
                     self.timings.note_tokens(sequence.arrived, sequence.sampled_at, now)
                     sequence.sampled_at = now
-                    self._post(sequence, self._guarded(sequence, partial(self._sample, sequence, row.row)))
+                    self._post(sequence, self._guarded(sequence, partial(self._sample, row)))
                     sequence.is_suspect = False
             except NotFiniteError:
                 suspects.append(sequence)
@@ -268,15 +272,17 @@ class Worker(threading.Thread):
         self._post(row.sequence, events)
         return is_over(events)
 
-    def _sample(self, sequence: Sequence, row: int) -> list[Event]:
+    def _sample(self, row: _Row) -> list[Event]:
         """Draw a token, and one more for every token of the draft that was guessed right."""
+        sequence = row.sequence
+        unseen = [self._context.logits(number) for number in row.unseen]
         draft = sequence.speculation.draft if sequence.speculation else []
         known = len(sequence.tokens)
         unchanged, said, steps = known, 0, 0
         events: list[Event] = []
         while not is_over(events) and said <= len(draft) and sequence.tokens[known:] == draft[:said]:
             try:
-                events += sequence.advance(self._context.logits(row + said))
+                events += sequence.advance(self._context.logits(row.row + said), () if said else unseen)
             except NotFiniteError:
                 if not said:
                     raise
@@ -284,12 +290,13 @@ class Worker(threading.Thread):
             self._counters.sampled_tokens += 1
             steps += 1
             unchanged = min(unchanged, sequence.unchanged)
-            if unchanged < known:  # taken back behind the draft
+            if unchanged < known or sequence.unseen:  # taken back behind the draft, or not to be kept for the moment
                 break
             said = len(sequence.tokens) - known
         accepted = common_prefix(draft, sequence.tokens[known:]) if unchanged == known else 0
         if sequence.slot is not None:
-            self._keep(sequence.slot, known + len(draft), min(unchanged + accepted, len(sequence.tokens) - 1))
+            last = sequence.unseen.start if sequence.unseen else len(sequence.tokens)
+            self._keep(sequence.slot, known + len(draft), min(unchanged + accepted, last - 1))
         if sequence.speculation is not None:
             self._counters.drafted_tokens += len(draft)
             self._counters.accepted_tokens += accepted
@@ -346,7 +353,7 @@ class Worker(threading.Thread):
         streams = sum(share.is_whole for share in shares)
         rows: list[_Row] = []
         if guesses and self._drafts is not None:
-            whole = [share.sequence for share in shares if share.is_whole]
+            whole = [share.sequence for share in shares if share.is_whole and not share.sequence.unseen]
             self._drafts.prepare(whole, self._cost, Batch(total - spare, streams, spare))
         for share in shares:
             slot = share.sequence.slot
@@ -354,7 +361,10 @@ class Worker(threading.Thread):
                 raise RuntimeError("a planned sequence has no slot")
             tokens = share.sequence.tokens[slot.length : slot.length + share.count]
             draft: list[int] = []
-            if share.is_whole and share.sequence.speculation is not None:
+            places = share.sequence.unseen
+            is_there = share.is_whole and places.start > slot.length  # if they come in the step
+            before = range(places.start - 1 - slot.length, places.stop - 1 - slot.length) if is_there else range(0)
+            if share.is_whole and share.sequence.speculation is not None and not share.sequence.unseen:
                 room = min(spare, share.sequence.room - 1) if guesses else 0
                 draft = share.sequence.speculation.guess(
                     share.sequence.tokens, self._cost, room=room, batch=total - spare, streams=streams
@@ -367,10 +377,13 @@ class Worker(threading.Thread):
                 wants_logits=share.is_whole,
                 guessed=len(draft),
                 wants_all=share.sequence.judge is not None,
+                wanted=before,
             )
             judged = share.count if share.sequence.judge is not None else 0
             if share.is_whole or judged:
-                rows.append(_Row(share.sequence, row, share.is_whole, judged, slot.length))
+                first = row + 1 - share.count
+                unseen = range(first + before.start, first + before.stop) if before else before
+                rows.append(_Row(share.sequence, row, share.is_whole, judged, slot.length, unseen))
         return rows
 
     def _guarded(self, sequence: Sequence, act: Callable[[], list[Event]]) -> list[Event]:
@@ -401,6 +414,7 @@ class Worker(threading.Thread):
         self._outbox.extend([(sequence, event) for event in sequence.release(events)])
         if is_over(events):
             self._counters.forced_tokens += sequence.forced_tokens
+            self._counters.taken_back += sequence.taken_back
             self._scheduler.remove(sequence)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:

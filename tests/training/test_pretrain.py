@@ -16,6 +16,7 @@ from transformers import LlamaForCausalLM
 
 from server.chat.messages import Message
 from training.conversation import Conversation
+from training.export.card import ExportError
 from training.pretrain.dataset import Marks, Part, TokenSet, batches, make_batch, parts_of, tokenize
 from training.pretrain.run import pretrain
 from training.pretrain.settings import LossWeights, with_changes
@@ -26,6 +27,7 @@ from training.tokenizer import load_tokenizer, token_id
 from .conftest import tiny_settings
 
 ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "models" / "trammel-tiny.gguf"
 
 
 def test_the_loss_is_about_what_the_assistant_says_and_its_end(run: Path) -> None:
@@ -155,6 +157,21 @@ def test_a_run_goes_on_from_another_under_a_tokenizer_of_its_own(run: Path, corp
     for token in shared:
         assert torch.equal(rows[0][old.token_to_id(token)], rows[1][new.token_to_id(token)])
     assert len(rows[1]) == new.get_vocab_size()
+
+
+def test_a_run_goes_on_from_a_gguf_file(corpus: Path, tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path / "next", start_from=MODEL, synthetic=60, steps=1)
+    pretrain(settings, corpus, say=lambda _: None)
+    before = continue_model(MODEL, load_tokenizer(settings.output / "tokenizer.json"))
+    after = LlamaForCausalLM.from_pretrained(settings.output / "model")
+    pairs = zip(before.parameters(), after.parameters(), strict=True)
+    assert 0 < max((one - other).abs().max().item() for one, other in pairs) < 0.1
+
+
+def test_what_is_no_gguf_file_is_not_gone_on_from(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.gguf").write_text("no")
+    with pytest.raises(ExportError, match=r"no\.gguf is not a whole GGUF file"):
+        pretrain(tiny_settings(tmp_path / "next", start_from=tmp_path / "no.gguf"), corpus, say=lambda _: None)
 
 
 def test_what_is_no_finished_run_is_not_gone_on_from(corpus: Path, tmp_path: Path) -> None:

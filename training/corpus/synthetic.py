@@ -17,7 +17,7 @@ from training.corpus.vary import verbs_like
 
 _VERBS = (
     "find", "get", "book", "search", "reserve", "play", "send", "create", "check", "order", "cancel", "list",
-    "open", "buy", "rent", "show", "call", "add", "start", "track",
+    "open", "buy", "rent", "show", "call", "add", "start", "track", "make", "request", "delete", "share", "pay",
 )  # fmt: skip
 _NOUNS = (
     "hotel", "flight", "table", "song", "weather", "message", "event", "car", "doctor", "movie", "ticket", "room",

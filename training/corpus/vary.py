@@ -37,13 +37,15 @@ _LOWER_CASE_SHARE = 0.15
 
 _VERBS_ALIKE = (
     ("find", "search", "lookup", "get", "list", "show", "query", "check"),
-    ("reserve", "book", "order", "buy", "purchase", "request"),
+    ("reserve", "book", "order", "buy", "purchase"),
     ("play", "start", "run"),
     ("add", "create", "schedule", "make"),
     ("transfer", "send", "share"),
 )
 _OTHER_VERBS_SHARE = 0.75
 """Of the conversations whose names change."""
+_NO_VERBS_SHARE = 0.2
+"""Of those: verbs that nobody has heard of, so that the rest of the name and the description decide."""
 
 
 def paraphrase(dialogue: Dialogue, plain: Mapping[str, Json], variant: Mapping[str, Json]) -> Dialogue:
@@ -276,6 +278,7 @@ def _rename_properties(parameters: Mapping[str, Any], rename: Any) -> Json:
 def _other_verbs(tools: Sequence[Tool], rng: random.Random) -> dict[str, str]:
     """Tool names with a verb of the same meaning, each with one of its own as far as they go: under a grammar the verb
     is the choice of the tool, so what the tool is about must decide it (`FindMuseum` beside `SearchHotel`)."""
+    are_invented = rng.random() < _NO_VERBS_SHARE
     left: dict[tuple[str, ...], list[str]] = {}
     names: dict[str, str] = {}
     for tool in tools:
@@ -283,7 +286,7 @@ def _other_verbs(tools: Sequence[Tool], rng: random.Random) -> dict[str, str]:
         alike = verbs_like(verb)
         if not left.get(alike):
             left[alike] = rng.sample(alike, len(alike))
-        words = [left[alike].pop(), *rest]
+        words = [_invented_word(rng).lower() if are_invented else left[alike].pop(), *rest]
         # in the form it had: a name in snake case begins with a small letter
         names[tool.name] = "_".join(words) if tool.name[0].islower() else "".join(word.capitalize() for word in words)
     return names

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from training.corpus.mix import MixSettings, held_out_mix, training_mix
 from training.pretrain.dataset import TokenSet, read_template, render, tokenize
 from training.pretrain.settings import CHECKPOINT, PretrainSettings
+from training.pretrain.start import model_and_tokenizer
 from training.tokenizer import END, PAD, load_tokenizer, token_id, train_tokenizer
 
 _TOKENIZER_SAMPLE = 4000
@@ -23,11 +24,11 @@ _TOKENIZER, _TRAIN, _HELD_OUT = "tokenizer.json", "train.npz", "held_out.npz"
 def pretrain(settings: PretrainSettings, data: Path | None = None, say: Callable[[str], None] = print) -> Path:
     """Train in `settings.output`, resuming what is there.
 
-    Returns the folder of the Hugging Face checkpoint. Raises: DataMissingError, CheckpointMismatchError, OSError.
+    Returns the folder of the Hugging Face checkpoint. Raises: DataMissingError, CheckpointMismatchError, ExportError,
+    OSError.
     """
-    earlier = settings.start_from
-    if earlier is not None and not (earlier / "model").is_dir():
-        raise FileNotFoundError(f"start_from: {earlier} has no model/: no run is there, or one that has not ended yet")
+    if settings.start_from is not None:
+        model_and_tokenizer(settings.start_from)
     from training.pretrain.trainer import Trainer  # torch takes seconds to import: first say what is wrong
 
     settings.output.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def _tokenizer(settings: PretrainSettings, data: Path | None, say: Callable[[str
     if path.exists():
         return load_tokenizer(path)
     if settings.start_from is not None and not settings.own_tokenizer:
-        shutil.copy(settings.start_from / _TOKENIZER, path)
+        shutil.copy(model_and_tokenizer(settings.start_from)[1], path)
         return load_tokenizer(path)
     say("learning the tokenizer")
     template = read_template()

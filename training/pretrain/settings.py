@@ -83,7 +83,7 @@ class PretrainSettings(BaseModel):
     talk_share: float = Field(0.2, ge=0, lt=1)
     """Conversations without a call, as a share of them and the dialogues."""
     start_from: Path | None = None
-    """Folder of an earlier run whose model this one continues with, on its own data and schedule."""
+    """An earlier run's folder, or a GGUF file, whose model this one continues with, on its own data and schedule."""
     own_tokenizer: bool = False
     """Learn a tokenizer of its own though it continues: the words the old one knew keep their meaning."""
     seed: int = 0

@@ -7,19 +7,21 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from training.pretrain import attention
+from training.pretrain.start import model_and_tokenizer
 from training.tokenizer import load_tokenizer
 
 
-def continue_model(run: Path, tokenizer: Tokenizer) -> LlamaForCausalLM:
-    """The model of an earlier run, its embeddings rearranged where `tokenizer` isn't the one it was trained with.
+def continue_model(start: Path, tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """The model of an earlier run or a GGUF file, its embeddings rearranged where `tokenizer` isn't the one it had.
 
     A token of the same text keeps its embedding; another begins as the mean of what its text was split into before.
-    Raises: OSError.
+    Raises: OSError, ExportError; ValueError, if it is of another architecture.
     """
+    folder, tokenizer_file = model_and_tokenizer(start)
     model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(
-        run / "model", dtype=torch.float32, attn_implementation=attention.register()
+        folder, dtype=torch.float32, attn_implementation=attention.register()
     )
-    earlier = load_tokenizer(run / "tokenizer.json")
+    earlier = load_tokenizer(tokenizer_file)
     if earlier.to_str() != tokenizer.to_str():
         _rearrange(model, earlier, tokenizer)
     return model

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def model() -> Iterator[Model]:
 
 
 @asynccontextmanager
-async def running_engine(model: Model, **settings: int) -> AsyncIterator[Engine]:
+async def running_engine(model: Model, **settings: Any) -> AsyncIterator[Engine]:
     engine = Engine(model, EngineSettings(threads=1, **settings))
     engine.start()
     try:
