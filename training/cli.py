@@ -77,6 +77,7 @@ def pretrain(
 
 @app.command()
 def export(
+    context: typer.Context,
     run: Annotated[
         Path,
         typer.Argument(help="Folder of a PEFT adapter, a model, a BERT embedding model, or a pre-training run."),
@@ -94,6 +95,11 @@ def export(
     """Write a model or a LoRA adapter as GGUF, after proving that llama.cpp computes the same from it."""
     from training.export.kinds import export_any
 
+    if (run / "adapter_config.json").is_file() and not merge:
+        for flag in ("precision", "license_", "temperature"):
+            source = context.get_parameter_source(flag)
+            if source is not None and source.name == "COMMANDLINE":
+                _fail(f"--{flag.rstrip('_')} is for whole models; an adapter is written in F32 (--merge makes a model)")
     card = ModelCard(name or run.resolve().name, license=license_, temperature=temperature)
     try:
         export_any(run, output, card, precision, base, typer.echo, merges=merge)

@@ -140,7 +140,12 @@ def test_a_base_that_is_unknown_is_refused(bases: Path, tmp_path: Path) -> None:
     adapter = make_adapter(bases / "qwen2", tmp_path / "lora")
     strange = shutil.copytree(bases / "qwen2", tmp_path / "strange")
     config = json.loads((strange / "config.json").read_text())
-    for changed, reason in (({"model_type": "bert"}, "bert"), ({"rope_parameters": {"rope_type": "yarn"}}, "yarn")):
+    for changed, reason in (
+        ({"model_type": "bert"}, "bert"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, "yarn"),
+        ({"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}}, "dynamic"),
+        ({"use_sliding_window": True, "sliding_window": 16}, "last 16 tokens only"),
+    ):
         (strange / "config.json").write_text(json.dumps({**config, **changed}))
         with pytest.raises(ExportError, match=reason):
             export_adapter(adapter, tmp_path / "lora.gguf", strange, say=silent)
@@ -154,3 +159,15 @@ def test_the_command_exports_an_adapter(bases: Path, tmp_path: Path) -> None:
     assert "largest difference" in made.output
     refused = CliRunner().invoke(app, ["export", str(adapter), f"{tmp_path}/o.gguf", "--base", f"{tmp_path}/none"])
     assert refused.exit_code == 2
+
+
+def test_flags_that_would_do_nothing_are_refused(bases: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(bases / "llama", tmp_path / "lora")
+    for arguments in (
+        [str(adapter), f"{tmp_path}/a.gguf", "--precision", "q4_0"],
+        [str(adapter), f"{tmp_path}/a.gguf", "--license", "MIT"],
+        [str(bases / "llama"), f"{tmp_path}/a.gguf", "--merge"],
+    ):
+        refused = CliRunner().invoke(app, ["export", *arguments])
+        assert refused.exit_code == 2
+        assert "adapter" in refused.output

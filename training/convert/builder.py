@@ -1,7 +1,7 @@
 """Builds a record turn by turn from a format that has no ids, or not OpenAI's."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from training.conversation import compact_json
@@ -10,6 +10,29 @@ from training.data.record import Call, Function, Json, Record, RecordMessage, Re
 
 class ConvertError(ValueError):
     """A conversation can't be told in the other format; the text says why."""
+
+
+class OneSchemaEach:
+    """The tools of a format that keeps them apart from the conversations: a name has one schema there."""
+
+    def __init__(self, essence: Callable[[Json], object]) -> None:
+        """`essence`: what two schemas must have in common to be one; words of description may differ."""
+        self._essence = essence
+        self.schemas: dict[str, Json] = {}
+
+    def add(self, tools: dict[str, Json]) -> None:
+        """Raises: ConvertError, if one of them has another schema elsewhere; none is added then."""
+        for name, schema in tools.items():
+            if self._essence(self.schemas.get(name, schema)) != self._essence(schema):
+                raise ConvertError(f"the tool {name} has another schema in an earlier conversation")
+        self.schemas = {**tools, **self.schemas}
+
+
+def refuse_nested(arguments: Any, form: str) -> None:
+    """Raises: ConvertError, for arguments that are no single values."""
+    values = arguments.values() if isinstance(arguments, dict) else [arguments]
+    if any(isinstance(value, (dict, list)) for value in values):
+        raise ConvertError(f"arguments that are lists or objects, which {form} has no place for")
 
 
 class RecordBuilder:

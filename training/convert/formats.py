@@ -91,12 +91,12 @@ def _lines_reader(read: Callable[[Json], Record]) -> ReadAll:
 
 
 def _values(path: Path) -> Iterator[str | Json]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         if file.read(1) == "[":
             with suppress(ValueError):  # a list over many lines; if it is none, its lines will tell
-                yield from json.loads(path.read_text(encoding="utf-8"))
+                yield from json.loads(path.read_text(encoding="utf-8-sig"))
                 return
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         yield from (line for line in file if line.strip())
 
 
@@ -109,6 +109,8 @@ def _lines_writer(write: Callable[[Record], Json]) -> WriteAll:
                     yield None
                 except ConvertError as error:
                     yield error
+                except (KeyError, ValueError) as error:  # of what was invalid, and is written all the same
+                    yield ConvertError(f"can't be told in this format: {type(error).__name__}: {str(error)[:80]}")
 
     return write_all
 

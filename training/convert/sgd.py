@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from training.convert.builder import ConvertError, RecordBuilder, names_by_id
+from training.convert.builder import ConvertError, OneSchemaEach, RecordBuilder, names_by_id, refuse_nested
 from training.corpus import sgd
 from training.data.record import Json, Record, RecordMessage
 
@@ -42,17 +42,23 @@ def read_sgd(folder: Path) -> Iterator[Record | ConvertError]:
 def write_sgd(records: Iterable[Record], folder: Path) -> Iterator[ConvertError | None]:
     """One answer a record: None, or why it can't be written. Raises: OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    services: dict[str, Json] = {}
+    services = OneSchemaEach(
+        lambda service: (
+            [(slot["name"], slot["possible_values"]) for slot in service["slots"]],
+            service["intents"][0]["required_slots"],
+        )
+    )
     dialogues: list[Json] = []
     for number, record in enumerate(records):
         try:
-            dialogues.append(_dialogue(record, f"1_{number:05}"))
-            own = {tool.function.name: _service(tool.function.model_dump()) for tool in record.tools or ()}
-            services = {**own, **services}
+            dialogue = _dialogue(record, f"1_{number:05}")
+            services.add({tool.function.name: _service(tool.function.model_dump()) for tool in record.tools or ()})
+            dialogues.append(dialogue)
             yield None
         except ConvertError as error:
             yield error
-    (folder / "schema.json").write_text(json.dumps(list(services.values()), ensure_ascii=False), encoding="utf-8")
+    schema = json.dumps(list(services.schemas.values()), ensure_ascii=False)
+    (folder / "schema.json").write_text(schema, encoding="utf-8")
     for start in range(0, len(dialogues), _PER_FILE):
         path = folder / f"dialogues_{start // _PER_FILE + 1:03}.json"
         path.write_text(json.dumps(dialogues[start : start + _PER_FILE], ensure_ascii=False), encoding="utf-8")
@@ -84,7 +90,9 @@ def _frames(message: RecordMessage) -> list[Json]:
     if message.text:
         raise ConvertError("text beside a call, which SGD has no place for")
     function = message.tool_calls[0].function
-    values = {key: _text(value) for key, value in json.loads(function.arguments).items()}
+    arguments = json.loads(function.arguments)
+    refuse_nested(arguments, "SGD")
+    values = {key: _text(value) for key, value in arguments.items()}
     call = {"method": function.name, "parameters": values}
     return [{"service": function.name, "service_call": call, "service_results": []}]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from training.convert.builder import ConvertError, RecordBuilder
+from training.convert.builder import ConvertError, OneSchemaEach, RecordBuilder, refuse_nested
 from training.data.record import Json, Record
 from training.generate.slots import words
 
@@ -35,17 +35,21 @@ def write_star(records: Iterable[Record], folder: Path) -> Iterator[ConvertError
     """One answer a record: None, or why it can't be written. Raises: OSError."""
     for name in ("dialogues", "apis/apis"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    written = OneSchemaEach(
+        lambda api: [(entry["Name"], entry["Type"], entry.get("Categories")) for entry in api["input"]]
+    )
     for number, record in enumerate(records, 1):
         try:
             dialogue = _dialogue(record, number)
+            written.add({tool.function.name: _api(tool.function.parameters) for tool in record.tools or ()})
         except ConvertError as error:
             yield error
             continue
         (folder / "dialogues" / f"{number}.json").write_text(json.dumps(dialogue, ensure_ascii=False), encoding="utf-8")
-        for tool in record.tools or ():
-            path = folder / "apis" / "apis" / f"{tool.function.name}.json"
-            path.write_text(json.dumps(_api(tool.function.parameters), ensure_ascii=False), encoding="utf-8")
         yield None
+    for name, api in written.schemas.items():
+        path = folder / "apis" / "apis" / f"{name}.json"
+        path.write_text(json.dumps(api, ensure_ascii=False), encoding="utf-8")
 
 
 def _record(dialogue: Json, apis: dict[str, Json], identity: str) -> Record:
@@ -124,6 +128,7 @@ def _dialogue(record: Record, number: int) -> Json:
             raise ConvertError("several calls in one message, which STAR has no place for")
         for call in message.tool_calls or ():
             values = json.loads(call.function.arguments)
+            refuse_nested(values, "STAR")
             constraints = [{key: json.dumps(value, ensure_ascii=False)} for key, value in values.items()]
             query = {"Action": "query", "Agent": "Wizard", "APIName": call.function.name, "Constraints": constraints}
             item = {"Action": "return_item", "Agent": "KnowledgeBase", "Item": _item(results.get(call.id, "{}"))}

@@ -30,15 +30,22 @@ def validate(
     grammar: Annotated[bool, typer.Option(help="Say which schemas our server would refuse as strict.")] = True,
     faults: Annotated[int, typer.Option(min=0, help="Errors and warnings to show of each.")] = 20,
 ) -> None:
-    """Judge every line. Leaves with 0 if all are valid, 1 if not, 2 if the file can't be read."""
+    """Judge every line, of conversations or of preferences (DPO).
+
+    Leaves with 0 if all are valid, 1 if not, 2 if the file can't be read.
+    """
     from training.data.checks import Checks
+    from training.data.preferences import names_preferences, validate_pairs
     from training.data.validation import validate_file
     from training.data.verdict_text import verdict_text
     from training.tools import ToolError, load_tools
 
     try:
         judges = {tool.name: tool.judge for tool in (load_tools(tools) if tools else ()) if tool.judge}
-        verdict = validate_file(file, Checks(judges, checks_grammars=grammar))
+        if tools and not judges:
+            _fail(f"--tools: nothing in {tools} has Python types to judge by; give functions or pydantic models")
+        judge = validate_pairs if names_preferences(file) else validate_file
+        verdict = judge(file, Checks(judges, checks_grammars=grammar))
     except (ToolError, OSError) as error:
         _fail(str(error))
     if as_json:
@@ -162,18 +169,18 @@ def render(
     from training.data.rendering import find_template, render_file
 
     try:
-        texts = list(render_file(file, find_template(template)))
+        texts = list(render_file(file, find_template(template), only=line))
         if output is not None:
             rows = (json.dumps({"text": text}, ensure_ascii=False) for text in texts)
             output.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     except (TemplateError, ValueError, OSError) as error:
         _fail(str(error))
-    if line is not None and line > len(texts):
-        _fail(f"{file} has {len(texts)} records")
+    if line is not None and not texts:
+        _fail(f"{file} has no record {line}")
     if output is not None:
         typer.echo(f"{output}: {len(texts)} texts")
     else:
-        typer.echo("\n\n".join(texts if line is None else [texts[line - 1]]))
+        typer.echo("\n\n".join(texts))
 
 
 @app.command()

@@ -19,11 +19,12 @@ Json = dict[str, Any]
 GOOD, BAD = "preferred_output", "non_preferred_output"
 
 
-def validate_pairs(path: Path) -> Verdict:
+def validate_pairs(path: Path, checks: Checks | None = None) -> Verdict:
     """Of preference lines, or of ordinary ones, whose calls are spoilt to have pairs. Raises: OSError."""
+    checks = checks or Checks()
     if not has_preferences(path):
-        return validate_file(path)
-    verdict, checks = Verdict(), Checks()
+        return validate_file(path, checks)
+    verdict = Verdict()
     for number, text in lines_of(path):
         for place, line in _sides(text, number, verdict):
             faults, record = read_record(json.dumps(line), number)
@@ -52,6 +53,17 @@ def has_preferences(path: Path) -> bool:
         except (ValueError, RecursionError):
             return True  # it will be said what is wrong with it
         return not isinstance(line, dict) or "messages" not in line
+    return False
+
+
+def names_preferences(path: Path) -> bool:
+    """Whether the first line has an answer that is preferred, or one that is not. Raises: OSError."""
+    for _, text in lines_of(path):
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(line, dict) and bool({GOOD, BAD} & line.keys())
     return False
 
 

@@ -11,6 +11,7 @@ from gguf import GGUFReader
 
 from server.chat.template import ChatTemplate, TemplateError
 from training.data.record import Record
+from training.data.validation import lines_of
 
 _SHIPPED = Path(__file__).parents[1] / "templates"
 _OWN = Path(__file__).parents[1] / "chat_template.jinja"
@@ -38,19 +39,21 @@ def find_template(source: str) -> ChatTemplate:
     return _of_gguf(path) if path.suffix == ".gguf" else ChatTemplate(path.read_text(encoding="utf-8"))
 
 
-def render_file(file: Path, template: ChatTemplate) -> Iterator[str]:
-    """The text of each line, in order. Raises: TemplateError and ValueError, with the line; OSError."""
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                conversation = Record.model_validate_json(line).conversation()
-                yield template.render(conversation.messages, conversation.tools, add_generation_prompt=False)
-            except TemplateError as error:
-                raise TemplateError(f"{file}, line {number}: {error}") from error
-            except ValueError as error:
-                raise ValueError(f"{file}, line {number}: {error}") from error
+def render_file(file: Path, template: ChatTemplate, only: int | None = None) -> Iterator[str]:
+    """The text of each record, in order, or of the one of that number (from 1).
+
+    Raises: TemplateError and ValueError, with the line; OSError.
+    """
+    for place, (number, line) in enumerate(lines_of(file), 1):
+        if only is not None and place != only:
+            continue
+        try:
+            conversation = Record.model_validate_json(line).conversation()
+            yield template.render(conversation.messages, conversation.tools, add_generation_prompt=False)
+        except TemplateError as error:
+            raise TemplateError(f"{file}, line {number}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{file}, line {number}: {error}") from error
 
 
 def _of_gguf(path: Path) -> ChatTemplate:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from training.export.card import ModelCard, Precision
+from training.export.card import ExportError, ModelCard, Precision
 
 
 def export_any(
@@ -34,6 +34,8 @@ def export_any(
             export_merged(folder, output, card, precision, base, say)
         else:
             export_adapter(folder, output, base, card.name, say)
+    elif merges or base is not None:
+        raise ExportError(f"--merge and --base are for PEFT adapters, and {folder} is none")
     elif is_embedder(folder):
         export_embedder(folder, output, card, precision, say)
     elif (folder / "config.json").is_file():

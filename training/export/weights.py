@@ -26,6 +26,8 @@ ARCHITECTURES = {
     "gemma": gguf.MODEL_ARCH.GEMMA,
 }
 _INTERLEAVED = ("llama", "mistral")
+_ROPE_BASE = 10_000.0
+"""Of configurations that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,16 @@ def read_base(folder: Path) -> BaseModel:
     config: dict[str, Any] = json.loads(path.read_text())
     if config.get("model_type") not in ARCHITECTURES:
         raise ExportError(f"can't export model_type {config.get('model_type')!r}; known: {', '.join(ARCHITECTURES)}")
-    kind = (config.get("rope_parameters") or config.get("rope_scaling") or {}).get("rope_type", "default")
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = scaling.get("rope_type") or scaling.get("type") or "default"  # the latter is transformers' older name
     if kind != "default":
         raise ExportError(f"can't export the scaled rotations {kind!r}")
+    window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
+    if window and window < config["max_position_embeddings"]:
+        raise ExportError(
+            f"can't export attention to the last {window} tokens only: llama.cpp would attend to all "
+            f"{config['max_position_embeddings']}; set max_position_embeddings to {window} in config.json"
+        )
     return BaseModel(folder, config)
 
 
@@ -141,8 +150,8 @@ def _add_shape(writer: gguf.GGUFWriter, base: BaseModel) -> None:
     writer.add_key_length(base.head_size)
     writer.add_value_length(base.head_size)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    rope = config.get("rope_parameters") or config
-    writer.add_rope_freq_base(rope["rope_theta"])
+    rope = config.get("rope_parameters") or {}
+    writer.add_rope_freq_base(rope.get("rope_theta") or config.get("rope_theta") or _ROPE_BASE)
     writer.add_rope_dimension_count(base.head_size)
     writer.add_vocab_size(config["vocab_size"])
 

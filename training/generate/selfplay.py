@@ -81,7 +81,7 @@ def self_play(settings: SelfPlaySettings, output: Path) -> Iterator[Played]:
                 outcome, record = _play(settings, task, tools)
                 if record is not None:
                     extra = {"id": f"selfplay/{settings.tasks.seed}/{number}", "source": f"selfplay/{settings.model}"}
-                    lines.write(written({**extra, "category": task.category, **as_line(record)}) + "\n")
+                    lines.write(written({**as_line(record), **extra, "category": task.category}) + "\n")
                     lines.flush()
                 outcomes.write(json.dumps({"task": identity, "outcome": outcome}) + "\n")
                 outcomes.flush()

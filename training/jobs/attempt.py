@@ -78,8 +78,10 @@ class Attempt:
             except LeaseLostError:
                 logger.warning("the job %s is another worker's", self._job.id)
                 return
-            except Exception:  # the job is tried again, and given up when that doesn't help
+            except Exception as error:  # the job is tried again, and given up when that doesn't help
                 logger.exception("the job %s", self._job.id)
+                with contextlib.suppress(Exception):  # it may be the database that failed
+                    self._lease.tell(f"The worker failed, and the job is tried again ({type(error).__name__})", "warn")
         with contextlib.suppress(LeaseLostError):
             self._lease.release(counts=not self._shop.is_ending.is_set())
 

@@ -157,12 +157,20 @@ def _shape(parameters: Json) -> int:
     return fingerprint(written({"shape": _without_words(parameters)}))
 
 
+_WORDS = ("title", "description", "examples", "default", "required")
+_BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+"""Keywords whose keys are names, not keywords."""
+
+
 def _without_words(schema: Any) -> Any:
     if isinstance(schema, dict):
-        kept = {key: value for key, value in schema.items() if key not in ("title", "examples", "default", "required")}
-        if not isinstance(kept.get("description"), dict):
-            kept.pop("description", None)
-        return {key: _without_words(kept[key]) for key in sorted(kept)}
+        kept = {key: value for key, value in schema.items() if key not in _WORDS}
+        return {
+            key: {name: _without_words(inner) for name, inner in sorted(kept[key].items())}
+            if key in _BY_NAME and isinstance(kept[key], dict)
+            else _without_words(kept[key])
+            for key in sorted(kept)
+        }
     return [_without_words(item) for item in schema] if isinstance(schema, list) else schema
 
 

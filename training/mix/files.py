@@ -60,7 +60,8 @@ def report_text(report: MixReport, settings: MixSettings) -> str:
     if report.excluded:
         lines.append(f"{report.excluded} excluded")
     if abs(report.chat_share - settings.chat_share) > 0.02:
-        lines.append(f"the share of chat is {report.chat_share:.1%}, not {settings.chat_share:.1%}: there is no more")
+        why = "there is no more" if report.chat_share else "give --chat FILE, or --chat public"
+        lines.append(f"the share of chat is {report.chat_share:.1%}, not {settings.chat_share:.1%}: {why}")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """What two texts have in common, however they are punctuated and capitalised."""
 
+import json
 import re
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -32,9 +33,17 @@ def conversation_key(record: Record) -> int:
     for message in record.messages:
         if message.role in ("system", "developer"):
             continue
-        calls = [f"{call.function.name} {call.function.arguments}" for call in message.tool_calls or ()]
+        calls = [f"{call.function.name} {_canonical(call.function.arguments)}" for call in message.tool_calls or ()]
         parts.append(" ".join([message.role, *normalised(message.text), *calls]))
     return fingerprint("\n".join(parts))
+
+
+def _canonical(arguments: str) -> str:
+    """The same for texts of the same JSON value."""
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments
 
 
 def opening_key(record: Record) -> str:

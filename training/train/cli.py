@@ -83,11 +83,13 @@ def train(
             _generate(tools, data, num_examples, seed)
         elif data_path is None and not data.exists():
             _fail("give --data-path, or --tools to make examples up for")
+        if generate_only and tools is None:
+            _fail("--generate-only makes examples up for --tools; which?")
         if generate_only:
             return
         adapter = AdapterSettings(
             rank=rank, alpha=alpha, dropout=dropout, is_rank_stabilized=rslora,
-            targets=tuple(target_modules.split(",")) if target_modules else (),
+            targets=tuple(name.strip() for name in target_modules.split(",")) if target_modules else (),
         )  # fmt: skip
         recipe = TrainingRecipe(
             model=model_name or _default_model(), train_path=data, output=output_dir, validation_path=validation_path,
@@ -104,7 +106,7 @@ def train(
     except ModuleNotFoundError as error:
         _fail(f"this command needs {error.name}; install it with: pip install -c constraints.txt -e '.[train]'")
     except InvalidDataError as error:
-        _fail(f"{error}\n`trammel data validate` shows all; --allow-invalid trains all the same")
+        _fail(f"{error}\n`trammel data validate` shows all; --allow-invalid trains on the rest all the same")
     except (ValueError, OSError) as error:
         _fail(str(error))
     raise typer.Exit(0 if outcome.is_finished else 130)
@@ -122,7 +124,7 @@ def _run(recipe: TrainingRecipe) -> "Outcome":
     warnings.simplefilter("ignore", FutureWarning)  # what transformers 6 will call its settings
     with Screen() as screen, _interruptible() as interrupted:
         outcome = run(recipe, screen, interrupted.is_set)
-        screen.end(outcome)
+        screen.end(outcome, recipe, None if recipe.model == _default_model() else recipe.model)
     return outcome
 
 

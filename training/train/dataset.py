@@ -9,7 +9,7 @@ import torch
 
 from server.chat.template import TemplateError
 from training.data.record import Record
-from training.data.validation import read_lines, require_valid
+from training.data.validation import lines_of, read_record, require_valid
 from training.train.audit import MaskAudit
 from training.train.rows import Renderer, Row
 
@@ -30,8 +30,11 @@ def read_rows(path: Path, renderer: Renderer, longest: int, *, allow_invalid: bo
         require_valid(path)
     records, rows, audit = list[tuple[int, Record]](), list[Row](), MaskAudit()
     stops = renderer.stop_tokens
-    for line, value in read_lines(path):
-        record = Record.model_validate(value)
+    for line, text in lines_of(path):
+        faults, record = read_record(text, line)
+        if record is None:  # they are allowed, or it would have ended above
+            audit.refuse(line, str(faults[0]))
+            continue
         try:
             made = renderer.rows(record, line, longest)
         except TemplateError as error:

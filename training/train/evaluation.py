@@ -1,7 +1,8 @@
 """Looks at the validation file while training goes on, and says when it was best and when to stop.
 
 The best evaluation is the one with the most right answers among those whose loss on general chat rose no further than
-the forgetting budget allows. All that is needed to go on with after a restart stands in the log.
+the forgetting budget allows; where none keeps within it, the one that forgot least. All that is needed to go on with
+after a restart stands in the log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ class Evaluator:
             "loss": _spread([row for row in rows.rows if row.category != "chat"]),
             "chat_loss": _spread([row for row in rows.rows if row.category == "chat"]),
         }
+        self.measures_chat = bool(self._groups["chat_loss"])
+        """Otherwise nobody knows what is forgotten."""
         self._questions = choose_questions(rows.records, renderer, recipe.evaluation_answers, recipe.longest)
 
     def measure(self, model: Any, precise: Precise) -> Metrics:
@@ -73,21 +76,25 @@ class Standing:
     """Of the best."""
     without_gain: int
     """Evaluations since the best, or of all where there is none."""
+    keeps_budget: bool = True
+    """The best is within the forgetting budget."""
 
 
 def standing(evaluations: Sequence[tuple[int, Mapping[str, float]]], budget: float) -> Standing:
     """`evaluations`: steps and metrics; step 0 is the base, and never the best."""
     base = next((metrics for step, metrics in evaluations if step == 0), {})
     best: tuple[int, Mapping[str, float]] | None = None
+    highest: tuple[float, ...] = (True,)
     since = 0
     for step, metrics in evaluations:
         if step == 0:
             continue
         since += 1
         rise = metrics.get("chat_loss", 0.0) - base.get("chat_loss", metrics.get("chat_loss", 0.0))
-        if rise <= budget and (best is None or _merit(metrics) > _merit(best[1])):
-            best, since = (step, metrics), 0
-    return Standing(best[0] if best else None, best[1] if best else {}, since)
+        merit = (True, *_merit(metrics)) if rise <= budget else (False, -rise)
+        if best is None or merit > highest:
+            best, highest, since = (step, metrics), merit, 0
+    return Standing(best[0] if best else None, best[1] if best else {}, since, bool(highest[0]))
 
 
 def _merit(metrics: Mapping[str, float]) -> tuple[float, float]:

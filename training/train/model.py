@@ -26,7 +26,18 @@ def load_model(base: Path, recipe: TrainingRecipe) -> PreTrainedModel:
     """In F32 on a CPU, as the proof of the export computes; in bfloat16 on a GPU. Raises: RecipeError."""
     quantization = _quantization() if recipe.is_quantized else None
     dtype = torch.bfloat16 if torch.cuda.is_available() and recipe.adapter else torch.float32
-    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, quantization_config=quantization)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, quantization_config=quantization)
+    _check_targets(model, recipe.adapter.targets if recipe.adapter else ())
+    return model
+
+
+def _check_targets(model: torch.nn.Module, targets: Sequence[str]) -> None:
+    """PEFT passes over a name that is not there, as long as another is. Raises: RecipeError."""
+    names = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            there = sorted({name.rsplit(".", 1)[-1] for name in names})
+            raise RecipeError(f"target_modules: this model has no {target!r}; it has {', '.join(there)}")
 
 
 def lora_config(settings: AdapterSettings) -> LoraConfig:

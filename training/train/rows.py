@@ -9,7 +9,7 @@ the answer is written as the server reads it. Weight 0 keeps an answer as contex
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -86,11 +86,16 @@ class Renderer:
 
     def rows(self, record: Record, line: int, longest: int) -> list[Row]:
         """Usually one. Empty, if nothing of it is learnt or fits. Raises: TemplateError."""
-        return [
-            row
-            for text in self._texts(record)
-            if (row := self._row(text, category_of(record), line, longest)) is not None
-        ]
+        made = [self._row(text, category_of(record), line, longest) for text in self._texts(record)]
+        rows = [row for row in made if row.answers]
+        lost = [row for row in made if not row.answers]
+        if (
+            rows and lost
+        ):  # answers that are rows of their own, further in than that: told of with the last one that fits
+            tokens, answers = sum(row.lost_tokens for row in lost), sum(row.lost_answers for row in lost)
+            last = rows[-1]
+            rows[-1] = replace(last, lost_tokens=last.lost_tokens + tokens, lost_answers=last.lost_answers + answers)
+        return rows
 
     def prompt(self, messages: Sequence[Message], tools: Sequence[Tool]) -> list[int]:
         """Tokens before the next answer, as the server has them. Raises: TemplateError."""
@@ -168,12 +173,11 @@ class Renderer:
         variables = {} if is_open else {"add_generation_prompt": False}
         return self.conversations.prompt(ChatRequest(messages, tools, template_variables=variables))
 
-    def _row(self, text: _Text, category: str, line: int, longest: int) -> Row | None:
+    def _row(self, text: _Text, category: str, line: int, longest: int) -> Row:
+        """Without answers, if none fits."""
         ids, answers = self._tokens(text)
         kept = [answer for answer in answers if answer[1] <= longest]
-        if not kept:
-            return None
-        length = len(ids) if len(ids) <= longest else kept[-1][1]
+        length = len(ids) if len(ids) <= longest else kept[-1][1] if kept else 0
         lost = len(answers) - len(kept)
         return Row(tuple(ids[:length]), tuple(kept), category, line, len(ids) - length, lost)
 

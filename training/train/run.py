@@ -104,9 +104,16 @@ def prepare(recipe: TrainingRecipe, on_event: Tell = lambda _: None, cache: Path
         recipe.output.mkdir(parents=True, exist_ok=True)
         (recipe.output / "audit.json").write_text(json.dumps(rows.audit.as_json(), indent=1))
     rows.audit.check()
+    evaluator = _evaluator(recipe, renderer)
+    if evaluator is None and (recipe.patience is not None or recipe.evaluate_every is not None):
+        on_event(
+            Said("nothing is evaluated, since there is no validation file: patience and evaluate_every do nothing")
+        )
+    if evaluator is not None and not evaluator.measures_chat:
+        on_event(Said("the validation file has no general chat: what is forgotten is not measured, nor bounded"))
     steps = planned_steps(rows.rows, recipe)
     on_event(Audited(rows.audit.records, len(rows.rows), steps, rows.audit, renderer.parts(rows.rows[0])))
-    return _Prepared(base, renderer, rows, pairs, _evaluator(recipe, renderer))
+    return _Prepared(base, renderer, rows, pairs, evaluator)
 
 
 def _training_rows(recipe: TrainingRecipe, renderer: "Renderer") -> tuple["RowSet", tuple["Pair", ...]]:
@@ -195,10 +202,10 @@ def _train(recipe: TrainingRecipe, prepared: _Prepared, tell: Tell, should_stop:
         return Outcome(False, step)
     folder, best = recipe.output / "adapter", watcher.standing
     if best.best_step is None:
-        if prepared.evaluator is not None:
-            tell(Said("no evaluation kept within the forgetting budget: the adapter is that of the last step"))
         trainer.save_model(str(folder))
     elif is_first():
+        if not best.keeps_budget:
+            tell(Said(f"no evaluation kept within the forgetting budget: that of step {best.best_step} forgot least"))
         shutil.copytree(watcher.best_folder, folder, dirs_exist_ok=True)
         tokenizer.save_pretrained(folder)
     trained_tokens = round(prepared.rows.audit.tokens.total() * epoch)

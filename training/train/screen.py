@@ -1,5 +1,7 @@
 """A run as people watch it: the audit as a table with an example in colour, a bar with the time left, the outcome."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -9,6 +11,7 @@ from rich.text import Text
 
 from training.train.audit import MaskAudit
 from training.train.events import Audited, Evaluated, Event, Exported, Outcome, Said, Saved, Stepped
+from training.train.recipe import TrainingRecipe
 
 _EXAMPLE = 1500
 """Characters of the example shown."""
@@ -50,16 +53,14 @@ class Screen:
             case Saved() | Exported():
                 pass
 
-    def end(self, outcome: Outcome) -> None:
-        """What to do with it now."""
+    def end(self, outcome: Outcome, recipe: TrainingRecipe, base: Path | None) -> None:
+        """What to do with it now. `base`: None for the model that is served if none is named."""
         self._bar.stop()
         if not outcome.is_finished:
             self._console.print(f"stopped at step {outcome.step}; the same command goes on from there")
         elif outcome.gguf is not None:
-            name = outcome.gguf.stem
-            self._console.print(
-                f"trammel serve --adapter {name}={outcome.gguf}", markup=False, highlight=False, soft_wrap=True
-            )
+            for line in _serving(outcome.gguf, recipe, base):
+                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _show_audit(self, event: Audited) -> None:
         audit = event.audit
@@ -80,6 +81,17 @@ class Screen:
             if room <= 0:
                 break
         self._console.print(text)
+
+
+def _serving(made: Path, recipe: TrainingRecipe, base: Path | None) -> Iterator[str]:
+    """The commands that serve what was made."""
+    if recipe.adapter is None:
+        yield f"trammel serve --model {made}"
+        return
+    if base is not None and base.is_dir():
+        yield f"trammel export {base} base.gguf"
+        base = Path("base.gguf")
+    yield f"trammel serve{f' --model {base}' if base else ''} --adapter {made.stem}={made}"
 
 
 def audit_lines(audit: MaskAudit) -> list[str]:

@@ -244,3 +244,46 @@ def test_the_public_corpora_convert(name: FormatName, corpus: str, least: int) -
         pytest.skip(f"PUBLIC DATA ABSENT: {error}")
     records = [record for record in islice(READERS[name](folder), 600) if isinstance(record, Record)]
     assert len(records) > least
+
+
+TWO_SCHEMAS = [
+    Record.model_validate(line(user(), calls(call(arguments='{"city":"Oslo"}')), result(), says())),
+    Record.model_validate({
+        **line(user(), calls(call(arguments='{"town":"Oslo"}')), result(), says()),
+        "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {
+            "type": "object", "properties": {"town": {"type": "string"}},
+        }}}],
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["star", "sgd"])
+def test_a_tool_has_one_schema_where_the_form_keeps_tools_apart(name: FormatName, tmp_path: Path) -> None:
+    outcome = list(WRITERS[name](TWO_SCHEMAS, tmp_path / "out"))
+    assert outcome[0] is None
+    assert "another schema" in str(outcome[1])
+    (back,) = READERS[name](tmp_path / "out")
+    assert isinstance(back, Record)
+    assert told(back)[1][2] == [("get_weather", {"city": "Oslo"})]
+
+
+@pytest.mark.parametrize("name", ["star", "sgd"])
+def test_lists_and_objects_have_no_place_there(name: FormatName, tmp_path: Path) -> None:
+    nested = Record.model_validate(line(user(), calls(call(arguments='{"city":["Oslo"]}')), result(), says()))
+    (outcome,) = WRITERS[name]([nested], tmp_path / "out")
+    assert "lists or objects" in str(outcome)
+
+
+def test_what_is_invalid_and_cannot_be_told_is_counted(tmp_path: Path) -> None:
+    stray = line(user(), calls(call("c1")), result("c2"), says())
+    source, output = write_lines(tmp_path / "a.jsonl", stray), tmp_path / "b.jsonl"
+    run = CliRunner().invoke(app, ["data", "convert", str(source), str(output), "--to", "flat", "--keep-invalid"])
+    assert run.exit_code == 0, run.output
+    assert "can't be told in this format" in run.output
+
+
+def test_a_byte_order_mark_costs_no_line(tmp_path: Path) -> None:
+    source, output = write_lines(tmp_path / "a.jsonl", line(user(), says())), tmp_path / "b.jsonl"
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    run = CliRunner().invoke(app, ["data", "convert", str(source), str(output)])
+    assert "1 conversations, 0 skipped" in run.output

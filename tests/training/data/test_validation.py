@@ -201,3 +201,22 @@ def test_the_verdict_is_told_as_text_and_as_json(tmp_path: Path) -> None:
     verdict = json.loads(trammel("validate", str(path), "--json").stdout)
     assert (verdict["valid"], verdict["errors"], verdict["categories"]) == (False, 1, {"single_call": 2})
     assert verdict["faults"][0]["line"] == 2
+
+
+def test_preference_lines_are_judged_as_such(tmp_path: Path) -> None:
+    given = {"messages": [user()], "tools": [WEATHER]}
+    pair = {"input": given, "preferred_output": [calls(call())], "non_preferred_output": [says("No idea.")]}
+    good = write_lines(tmp_path / "good.jsonl", pair)
+    assert trammel("validate", str(good)).exit_code == 0, trammel("validate", str(good)).output
+    wrong = {**pair, "preferred_output": [calls(call(arguments="{}"))]}
+    told = trammel("validate", str(write_lines(tmp_path / "bad.jsonl", wrong)))
+    assert told.exit_code == 1
+    assert "preferred_output: messages[1]" in told.output
+
+
+def test_tools_that_can_judge_nothing_are_refused(tmp_path: Path) -> None:
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([WEATHER]))
+    refused = trammel("validate", str(write_lines(tmp_path / "good.jsonl", line())), "--tools", str(tools))
+    assert refused.exit_code == 2
+    assert "Python types" in refused.output

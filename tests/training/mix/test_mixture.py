@@ -119,7 +119,7 @@ def test_the_public_chat_is_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert made.exit_code == 0, made.output
     assert json.loads((tmp_path / "r.json").read_text())["train"] == {"single_call": 2, "chat": 2}
     assert trammel("mix", tools, "--output", tools).exit_code == 2
-    assert "there is no more" in trammel("mix", tools, "--output", tmp_path / "o.jsonl").stdout
+    assert "give --chat FILE" in trammel("mix", tools, "--output", tmp_path / "o.jsonl").stdout
 
 
 def test_contamination_finds_words_names_schemas_and_calls(tmp_path: Path) -> None:
@@ -143,3 +143,31 @@ def test_files_with_nothing_in_common_are_clean(tmp_path: Path) -> None:
     train, evaluation = write_lines(tmp_path / "a.jsonl", chat(1)), write_lines(tmp_path / "b.jsonl", line())
     found = find_contamination(train, evaluation)
     assert (found.share, found.names, found.schemas, found.same_calls) == (0, [], [], 0)
+
+
+def test_a_parameter_may_be_called_like_a_keyword(tmp_path: Path) -> None:
+    def of(**properties: Json) -> Json:
+        parameters = {"type": "object", "properties": properties}
+        tool = {"type": "function", "function": {"name": "get_weather", "parameters": parameters}}
+        return {**line(user(), says()), "tools": [tool]}
+
+    city = {"city": {"type": "string"}}
+    seen = write_lines(tmp_path / "seen.jsonl", of(**city))
+    described = write_lines(tmp_path / "a.jsonl", of(city={"type": "string", "description": "Where", "title": "City"}))
+    titled = write_lines(tmp_path / "b.jsonl", of(**city, title={"type": "string"}))
+    assert find_contamination(seen, described, 8).schemas == ["get_weather"]
+    assert find_contamination(seen, titled, 8).schemas == []
+
+
+def test_blanks_in_arguments_make_no_other_conversation() -> None:
+    one, two = (
+        Record.model_validate(line(user(), calls(call(arguments=arguments)), result(), says()))
+        for arguments in ('{"city":"Oslo","days":1}', '{"days": 1, "city": "Oslo"}')
+    )
+    assert conversation_key(one) == conversation_key(two)
+
+
+def test_without_chat_it_is_said_how_to_get_some(tmp_path: Path) -> None:
+    tools = write_lines(tmp_path / "tools.jsonl", line(user(), calls(call()), result(), says()))
+    told = CliRunner().invoke(app, ["data", "mix", str(tools), "--output", str(tmp_path / "out.jsonl")])
+    assert "give --chat FILE" in told.output

@@ -77,3 +77,15 @@ def test_the_loss_is_that_of_the_learnt_tokens_and_chat_is_apart(base: Path, cac
             found = model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels()]))
         losses[name] = float(found.loss)
     assert metrics == pytest.approx(losses, rel=1e-5)
+
+
+def test_where_none_keeps_within_the_budget_the_one_that_forgot_least_is_the_best() -> None:
+    seen = [
+        (0, {"chat_loss": 2.0}),
+        (5, {"accuracy": 0.9, "chat_loss": 3.0}),
+        (10, {"accuracy": 0.1, "chat_loss": 2.5}),
+    ]
+    found = standing(seen, budget=0.1)
+    assert (found.best_step, found.keeps_budget) == (10, False)
+    better = standing([*seen, (15, {"accuracy": 0.0, "chat_loss": 2.0})], budget=0.1)
+    assert (better.best_step, better.keeps_budget) == (15, True)

@@ -13,7 +13,7 @@ from server.chat.template import TemplateError
 from training.base.gguf_checkpoint import checkpoint_of
 from training.data.record import Record
 from training.train.audit import MaskAudit, NothingToLearnError
-from training.train.dataset import PaddedBatches
+from training.train.dataset import PaddedBatches, read_rows
 from training.train.rows import Renderer, Row
 
 from .conftest import TOOL, calling, talking
@@ -149,3 +149,22 @@ def test_batches_are_padded_where_nothing_is_learnt() -> None:
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
     assert batch["labels"].tolist() == [[-100, 6, 7], [8, -100, -100]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_answers_that_are_rows_of_their_own_are_told_of_when_they_are_too_far_in(base: Path, cache: Path) -> None:
+    renderer = with_template(base, cache, FORGETFUL)
+    messages = [*talking("Rome")["messages"], *talking("Oslo")["messages"]]
+    record = Record.model_validate({"messages": messages})
+    both = renderer.rows(record, 1, 512)
+    (first,) = renderer.rows(record, 1, len(both[0].ids))
+    assert first.ids == both[0].ids
+    assert (first.lost_tokens, first.lost_answers) == (len(both[1].ids), 1)
+    assert renderer.rows(record, 1, 3) == []
+
+
+def test_lines_that_cannot_be_read_are_left_out_where_that_is_allowed(renderer: Renderer, tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    path.write_text(f"{json.dumps(talking('Rome'))}\nno JSON\n{{}}\n")
+    rows = read_rows(path, renderer, 512, allow_invalid=True)
+    assert (len(rows.rows), sorted(rows.audit.unreadable)) == (1, [2, 3])
+    assert "not-json" in rows.audit.unreadable[2]

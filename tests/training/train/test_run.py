@@ -290,6 +290,16 @@ def test_the_command_makes_examples_up_and_only_that_if_wanted(tmp_path: Path) -
     assert made.exit_code == 0, made.output
     assert len((tmp_path / "run" / "train.jsonl").read_text().splitlines()) == 4
     assert not (tmp_path / "run" / "recipe.json").exists()
+    refused = CliRunner().invoke(app, ["train", "--data-path", "x", "--output-dir", str(tmp_path), "--generate-only"])
+    assert refused.exit_code == 2
+
+
+def test_a_target_that_the_model_has_not_is_refused_by_its_name(
+    base: Path, lines: Path, cache: Path, tmp_path: Path
+) -> None:
+    adapter = AdapterSettings(targets=("q_proj", "w_proj"))
+    with pytest.raises(RecipeError, match=r"no 'w_proj'; it has .*v_proj"):
+        train(recipe_for(base, lines, tmp_path / "run", adapter=adapter), cache=cache)
 
 
 def test_the_command_trains_and_says_how_to_serve(base: Path, lines: Path, tmp_path: Path, monkeypatch: Any) -> None:
@@ -298,7 +308,7 @@ def test_the_command_trains_and_says_how_to_serve(base: Path, lines: Path, tmp_p
     made = CliRunner().invoke(app, [*arguments, "--max-steps", "1", "--max-length", "512", "--threads", "1"])
     assert made.exit_code == 0, made.output
     assert "What is learnt" in made.output
-    assert "--adapter run=" in made.output
+    assert f"trammel serve --model {base} --adapter run=" in made.output
     refused = CliRunner().invoke(app, [*arguments, "--max-steps", "2", "--max-length", "512"])
     assert refused.exit_code == 2
     assert "max_steps" in refused.output
