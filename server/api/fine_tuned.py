@@ -4,7 +4,9 @@ The database is asked every second, so it does not matter which process changed 
 """
 
 import asyncio
+import hashlib
 import logging
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,9 +14,13 @@ from server.api.errors import invalid
 from server.api.services import Services
 from server.api.workshop import Workshop
 from server.engine.errors import AdapterError, EngineStoppedError
+from server.engine.gguf_header import HeaderError, read_header
 from server.store.fine_tuned import FineTunedModel
 
 logger = logging.getLogger("trammel.fine_tuned")
+
+_TRAINED_ON = "trammel.base.sha256"
+"""As training/export/adapter.py writes it."""
 
 
 class FineTunedModels:
@@ -28,6 +34,8 @@ class FineTunedModels:
         self._failed: set[FineTunedModel] = set()
         """Those that can't be loaded: said once."""
         self._one_look = asyncio.Lock()
+        self._digest: str | None = None
+        """Of the base, once it was needed."""
 
     def __contains__(self, name: object) -> bool:
         return name in self._served
@@ -74,8 +82,16 @@ class FineTunedModels:
             self._failed.add(row)
             logger.warning("%s is not served: there is another adapter of that name", row.name)
             return
+        file = self._workshop.home.folder / row.file
+        if not await self._is_of_our_base(file):
+            self._failed.add(row)
+            logger.warning(
+                "%s is not served: it was trained on other weights than %s has now; `--adapter NAME=%s` serves it all "
+                "the same", row.name, self._services.model_name, file,
+            )  # fmt: skip
+            return
         try:
-            await engine.load_adapter(row.name, self._workshop.home.folder / row.file)
+            await engine.load_adapter(row.name, file)
         except AdapterError as error:
             self._failed.add(row)
             logger.warning("%s", error)
@@ -84,8 +100,25 @@ class FineTunedModels:
         self._services.made[row.name] = int(row.created)
         logger.info("%s is served, made by %s", row.name, row.job)
 
+    async def _is_of_our_base(self, adapter: Path) -> bool:
+        """Adapters that don't say what they were trained on, and those that can't be read, are let pass."""
+        try:
+            trained_on = read_header(adapter).text(_TRAINED_ON)
+        except (HeaderError, OSError):
+            return True
+        if not trained_on:
+            return True
+        if self._digest is None:
+            self._digest = await asyncio.to_thread(_digest, self._services.engine.model.path)
+        return trained_on == self._digest
+
     def _unload(self, name: str) -> None:
         del self._served[name]
         self._services.made.pop(name, None)
         self._services.engine.unload_adapter(name)
         logger.info("%s is gone", name)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,24 +22,33 @@ from training.export.gate import compare_logits, llama_logits
 from training.export.weights import BaseModel, read_base, write_weights
 
 Config = dict[str, Any]
+TRAINED_ON = "trammel.base.sha256"
+"""Of the base's GGUF file: an adapter is of no use with other weights."""
 _PAIR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 _PROMPTS = 3
 _PROMPT_TOKENS = 48
 
 
 def export_adapter(
-    adapter: Path, output: Path, base: Path | None = None, name: str = "", say: Callable[[str], None] = print
+    adapter: Path,
+    output: Path,
+    base: Path | None = None,
+    name: str = "",
+    say: Callable[[str], None] = print,
+    *,
+    trained_on: str = "",
 ) -> float:
     """Write `output`, unless llama.cpp computes something else with it than PEFT does.
 
     `adapter`: the folder PEFT saved. `base`: the checkpoint it was trained on, by default the one it names.
+    `trained_on`: SHA-256 of the GGUF file that this was made of, if it was.
     Returns the largest difference of a logit. Raises: ExportError, FileNotFoundError.
     """
     config = _read_config(adapter)
     model = read_base(base or Path(config["base_model_name_or_path"]))
     with TemporaryDirectory() as folder:
         written, exact = Path(folder) / "adapter.gguf", Path(folder) / "exact.gguf"
-        count = write_adapter(adapter, config, model, written, name or adapter.name)
+        count = write_adapter(adapter, config, model, written, name or adapter.name, trained_on)
         write_weights(model, exact)
         worst = _prove(adapter, model, exact, written)
         output.write_bytes(written.read_bytes())
@@ -48,12 +57,12 @@ def export_adapter(
     return worst
 
 
-def write_checkpoint_adapter(adapter: Path, base: Path, output: Path, name: str) -> None:
+def write_checkpoint_adapter(adapter: Path, base: Path, output: Path, name: str, trained_on: str = "") -> None:
     """Without the proof, while the training goes on. Raises: ExportError, FileNotFoundError."""
-    write_adapter(adapter, _read_config(adapter), read_base(base), output, name)
+    write_adapter(adapter, _read_config(adapter), read_base(base), output, name, trained_on)
 
 
-def write_adapter(adapter: Path, config: Config, base: BaseModel, output: Path, name: str) -> int:
+def write_adapter(adapter: Path, config: Config, base: BaseModel, output: Path, name: str, trained_on: str = "") -> int:
     """Without the proof. Returns the number of weights it changes. Raises: ExportError."""
     pairs = _read_pairs(adapter)
     alpha = float(config["lora_alpha"])
@@ -62,6 +71,8 @@ def write_adapter(adapter: Path, config: Config, base: BaseModel, output: Path, 
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
     writer.add_name(name)
+    if trained_on:
+        writer.add_string(TRAINED_ON, trained_on)
     for module, (down, up) in sorted(pairs.items()):
         rank = down.shape[0]
         folded = up * np.float32(_scale(config, module, rank) * rank / alpha)

@@ -65,7 +65,7 @@ def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading
     from training.base.gguf_checkpoint import checkpoint_of
     from training.train.audit import NothingToLearnError
     from training.train.model import RecipeError
-    from training.train.run import NothingToMeasureError, RecipeMismatchError, run
+    from training.train.run import NothingToMeasureError, RecipeMismatchError, base_digest, run
     from training.train.watcher import DivergedError
 
     cache = home.folder / "bases"
@@ -73,7 +73,7 @@ def _train(recipe: TrainingRecipe, home: Home, messages: TextIO, stop: threading
     def tell(event: events.Event) -> None:
         if isinstance(event, events.Saved):
             file = home.adapter(recipe.name, event.step)
-            _publish(event.path, checkpoint_of(recipe.model, cache), file)
+            _publish(event.path, checkpoint_of(recipe.model, cache), file, base_digest(recipe))
             _say(messages, Published(event.step, file))
         elif isinstance(event, events.Said):
             _say(messages, Told(_placeless(event.text, home)))
@@ -134,12 +134,12 @@ def _longest(base: Path) -> int:
     return min(_MOST_TOKENS, int(context or _MOST_TOKENS))
 
 
-def _publish(checkpoint: Path, base: Path, file: Path) -> None:
+def _publish(checkpoint: Path, base: Path, file: Path, trained_on: str) -> None:
     """The checkpoint's adapter as GGUF; the proof that llama.cpp computes the same is for the end of the run."""
     from training.export.adapter import write_checkpoint_adapter
 
     unfinished = file.with_suffix(".part")
-    write_checkpoint_adapter(checkpoint, base, unfinished, file.stem)
+    write_checkpoint_adapter(checkpoint, base, unfinished, file.stem, trained_on)
     unfinished.rename(file)
 
 

@@ -78,6 +78,13 @@ def run(
     return read_outcome(recipe.output) if outcome.is_finished else outcome
 
 
+def base_digest(recipe: TrainingRecipe) -> str:
+    """SHA-256 of the GGUF file that is trained on; empty for a folder. Raises: OSError."""
+    if not recipe.model.is_file():
+        return ""
+    return str(json.loads((recipe.output / "contents.json").read_text())["model"])
+
+
 def read_outcome(output: Path) -> Outcome:
     """Of a finished run. Raises: FileNotFoundError."""
     value = json.loads((output / _OUTCOME).read_text())
@@ -223,7 +230,9 @@ def _export(recipe: TrainingRecipe, base: Path, outcome: Outcome, tell: Tell) ->
     if recipe.adapter is None:
         worst = export_model(folder, path, ModelCard(recipe.adapter_name), "q8_0", lambda text: tell(Said(text)))
     else:
-        worst = export_adapter(folder, path, base, recipe.adapter_name, lambda text: tell(Said(text)))
+        worst = export_adapter(
+            folder, path, base, recipe.adapter_name, lambda text: tell(Said(text)), trained_on=base_digest(recipe)
+        )
     tell(Exported(path, worst))
     return replace(outcome, gguf=path)
 
