@@ -76,6 +76,35 @@ def pretrain(
 
 
 @app.command()
+def average(
+    models: Annotated[
+        list[str],
+        typer.Argument(help="Folders of pre-training runs, or GGUF files; PATH=SHARE where not all count alike."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the new run.")],
+) -> None:
+    """Put the mean of several models' weights into a run of its own, to be exported or gone on from."""
+    try:
+        from training.pretrain.average import average as write_mean
+    except ModuleNotFoundError as error:
+        _fail_without(error)
+    try:
+        write_mean(dict(_share(text) for text in models), output)
+    except (ExportError, OSError, ValueError) as error:
+        _fail(str(error))
+    typer.echo(f"{output}: the mean of {len(models)} models")
+
+
+def _share(text: str) -> tuple[Path, float]:
+    """Raises: ValueError."""
+    path, _, share = text.rpartition("=")
+    try:
+        return (Path(path), float(share)) if path else (Path(text), 1.0)
+    except ValueError:
+        raise ValueError(f"{text}: {share!r} is no share; give PATH or PATH=0.6") from None
+
+
+@app.command()
 def export(
     context: typer.Context,
     run: Annotated[

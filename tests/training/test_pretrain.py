@@ -13,8 +13,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 from transformers import LlamaForCausalLM
+from typer.testing import CliRunner
 
 from server.chat.messages import Message
+from training.cli import app
 from training.conversation import Conversation
 from training.export.card import ExportError
 from training.pretrain.dataset import Marks, Part, TokenSet, batches, make_batch, parts_of, tokenize
@@ -166,6 +168,33 @@ def test_a_run_goes_on_from_a_gguf_file(corpus: Path, tmp_path: Path) -> None:
     after = LlamaForCausalLM.from_pretrained(settings.output / "model")
     pairs = zip(before.parameters(), after.parameters(), strict=True)
     assert 0 < max((one - other).abs().max().item() for one, other in pairs) < 0.1
+
+
+def test_models_are_averaged(run: Path, corpus: Path, tmp_path: Path) -> None:
+    pretrain(
+        tiny_settings(tmp_path / "next", start_from=run, seed=5, synthetic=60, steps=1), corpus, say=lambda _: None
+    )
+    made = CliRunner().invoke(app, ["average", f"{run}=1", f"{tmp_path}/next=3", "--output", f"{tmp_path}/mean"])
+    assert made.exit_code == 0, made.output
+    one, two, mean = (
+        LlamaForCausalLM.from_pretrained(folder / "model") for folder in (run, tmp_path / "next", tmp_path / "mean")
+    )
+    assert not torch.equal(one.lm_head.weight, two.lm_head.weight)
+    for name, weight in mean.state_dict().items():
+        torch.testing.assert_close(weight, 0.25 * one.state_dict()[name] + 0.75 * two.state_dict()[name])
+    assert (tmp_path / "mean" / "tokenizer.json").read_text() == (run / "tokenizer.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [(["{run}"], "two models"), (["{run}", "{run}=x"], "no share"), (["{run}", "{gguf}"], "another tokenizer")],
+)
+def test_what_has_no_mean_is_refused(models: list[str], reason: str, run: Path, tmp_path: Path) -> None:
+    given = [text.format(run=run, gguf=MODEL) for text in models]
+    refused = CliRunner().invoke(app, ["average", *given, "--output", str(tmp_path / "mean")])
+    assert refused.exit_code == 2
+    assert reason in refused.output
+    assert not (tmp_path / "mean").exists()
 
 
 def test_what_is_no_gguf_file_is_not_gone_on_from(corpus: Path, tmp_path: Path) -> None:
