@@ -26,11 +26,11 @@ _WORD_ENDS = b"\"'`<>()[]{}|,:;=\n"
 """What names and values end with in the notations of calls."""
 _LONGEST = 32
 """Tokens drawn for a word; what is longer is none."""
-_FEW = 8
-"""A grammar leaves few tokens where it allows at most the eighth part of a vocabulary: names, keys, digits, no text."""
+_FEW = 256
+"""Tokens; where a grammar allows more, it is not about names, keys and the values of an enum."""
 _UNSURE = 0.001
 """Probability of all other tokens together, from which on a choice is remembered."""
-_MOST_RETURNS = 16
+_MOST_RETURNS = 6
 """In a word; each may take a step. The last one goes to the best of what has been looked into."""
 _LEAST_WORTH = 1e-300
 
@@ -94,12 +94,14 @@ class Alignment(Generic[State]):
     A word is a name, a key, a value of an enum, with the mark that ends it. What a model makes of a key that comes
     after a name says something about the name as well, but less than about its knowledge of the key.
 
-    Logits have the shape (vocabulary,), and the request's biases and penalties in them.
+    Logits have the shape (vocabulary,). Those of a token to be drawn have the request's penalties in them; how much a
+    grammar keeps is read off the model's own.
     """
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
-        """`pieces`: the bytes of each token."""
+    def __init__(self, pieces: Sequence[bytes], most_returns: int = _MOST_RETURNS) -> None:
+        """`pieces`: the bytes of each token; `most_returns`: times that a word is begun again."""
         self._pieces = pieces
+        self._most_returns = most_returns
         self._first: _Place | None = None
         self._last: _Step | None = None
         self._drawn: list[int] = []
@@ -149,12 +151,13 @@ class Alignment(Generic[State]):
         logits: Floats,
         allowed: TokenSet | None,
         sampler: Sampler,
+        *,
         row: Callable[[], Floats | None] = lambda: None,
     ) -> list[int] | None:
         """What should be drawn from the first token of the word on: mostly what has been, and a token for this place.
 
-        `word`: what has been said of it; `allowed`: None where the whole text is over; `row`: what `rows` should give
-        for this place. None: the word is over and stays as it is. Raises: NotFiniteError.
+        `logits`: the model's own; `word`: what has been said of it; `allowed`: None where the whole text is over;
+        `row`: what `rows` should give for this place. None: the word is over and stays so. Raises: NotFiniteError.
         """
         if self._first is None or self._last is None:
             return None
@@ -162,11 +165,11 @@ class Alignment(Generic[State]):
         if allowed is not None and not len(allowed):  # a dead end
             self._last.kept = self._kept = 0.0
         elif goes_on and allowed is not None and self._last.place is None:
-            values = allowed.values(logits)
-            self._last.place = _Place(_share(logits, values), allowed, values, row())
+            values = allowed.values(sampler.adjusted(logits))
+            self._last.place = _Place(_share(logits, allowed.values(logits)), allowed, values, row())
             self._kept *= self._last.place.kept
         kept, self._kept = self._kept, 1.0
-        if self._returns >= _MOST_RETURNS or sampler.keeps(kept):
+        if self._returns >= self._most_returns or sampler.keeps(kept):
             here = self._last.place
             return [*self._drawn, here.draw(sampler)] if goes_on and here is not None else None
         drawn = self._walk(sampler)
@@ -177,7 +180,7 @@ class Alignment(Generic[State]):
 
     def _walk(self, sampler: Sampler) -> list[int]:
         """Draw a word anew, up to the first token behind which nothing is known."""
-        is_last = self._returns == _MOST_RETURNS - 1
+        is_last = self._returns == self._most_returns - 1
         drawn: list[int] = []
         place = self._first
         while place is not None:
@@ -222,7 +225,7 @@ def _is_over(word: bytes) -> bool:
 
 def is_narrow(allowed: TokenSet) -> bool:
     """A grammar leaves few tokens, as within a word."""
-    return not allowed.are_excluded and _FEW * len(allowed) <= allowed.vocabulary_size
+    return not allowed.are_excluded and len(allowed) <= _FEW
 
 
 def _share(logits: Floats, kept: Floats) -> float:

@@ -299,7 +299,7 @@ class Engine:
             adapter,
             activation,
             speculation,
-            aligns=self.settings.aligns and self.model.can_share_prefixes,  # what is said can be taken back
+            aligns=self._aligns(request),
         )
         generation = Generation(sequence, self._worker)
         self._generations[sequence] = generation
@@ -395,6 +395,10 @@ class Engine:
             raise InvalidRequestError("model", f"There is no adapter {name!r}.")
         start = self._adapters[name].start_in(prompt)
         return (None, 0) if start is None else (self._adapters[name], start)
+
+    def _aligns(self, request: GenerationRequest) -> bool:
+        """Where what was said can be taken back, and no bias decides what is."""
+        return self.settings.aligns and self.model.can_share_prefixes and not request.sampling.logit_bias
 
     def _speculation(self, request: GenerationRequest) -> Guessing | None:
         """A model whose KV can't be cut (recurrent ones) can't take a wrong guess back."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-
 from server.engine.adapter import Adapter
 from server.engine.alignment import Alignment, is_narrow
 from server.engine.ending import Ending
@@ -256,15 +254,10 @@ class Sequence:
     def _note(self, token: int, logits: Floats, allowed: TokenSet) -> None:
         """Remember where a word begins, if it may have to be taken back."""
         if self._aligns and is_narrow(allowed):
-            adjusted = self._adjusted(logits)
+            adjusted = self._sampler.adjusted(logits)
             if self._alignment.is_fork(token, adjusted, allowed):
                 moment = _Moment(len(self.tokens), self._forced, self._guide.copy(), self._text.copy())
                 self._alignment.begin(token, adjusted, allowed, moment, partial(self._judging, logits))
-
-    def _adjusted(self, logits: Floats) -> Floats:
-        """As they are drawn from. Penalties that leave no finite numbers say nothing about words."""
-        adjusted = self._sampler.adjusted(logits)
-        return adjusted if adjusted is logits or np.isfinite(adjusted.max()) else logits
 
     def _judging(self, logits: Floats) -> Floats | None:
         """What has to be kept of logits that may be drawn from again."""
@@ -275,20 +268,9 @@ class Sequence:
         if self._moment is None:
             return None
         if unseen:
-            self._see(unseen)
+            self._alignment.pass_forced([self.tokens[place] for place in self.unseen], unseen)
         row = partial(self._judging, logits)
-        return self._alignment.think_over(self._word, self._adjusted(logits), allowed, self._sampler, row)
-
-    def _see(self, rows: Rows[Floats]) -> None:
-        """Take in the logits of the tokens `unseen`, each with the penalties that there were before it."""
-        said = self.tokens[self.unseen.start :]
-        self._sampler.forget(said)
-        adjusted = []
-        for token, row in zip(said, rows, strict=False):  # the rest is beyond the word
-            adjusted.append(self._adjusted(row))
-            self._sampler.observe([token])
-        self._sampler.observe(said[len(rows) :])
-        self._alignment.pass_forced(said[: len(rows)], adjusted)
+        return self._alignment.think_over(self._word, logits, allowed, self._sampler, row=row)
 
     def _say_word(self, drawn: list[int], logits: Floats) -> list[Event]:
         """Say the last of these tokens, or the whole word anew."""

@@ -47,8 +47,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     home = tmp_path_factory.mktemp("home")
     folder = home / "adapters"
     (folder / "versions").mkdir(parents=True)
-    for number in (1, 2):
-        write_lora(folder / "versions" / f"v{number}.gguf", MODEL, number)
+    for number, seed in ((1, 3), (2, 19)):  # with which the model is sure of what it says
+        write_lora(folder / "versions" / f"v{number}.gguf", MODEL, seed)
     write_lora(folder / "versions" / "other.gguf", MODEL, 3, width=128)
     write_lora(home / "outside.gguf", MODEL, 4)
     (folder / "versions" / "link.gguf").symlink_to(home / "outside.gguf")

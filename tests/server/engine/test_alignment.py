@@ -61,9 +61,9 @@ def spelled(tokens: Sequence[int]) -> bytes:
     return b"".join(PIECES[token] for token in tokens)
 
 
-def say(words: Words, sampler: Sampler, *, aligns: bool, jumps: bool = True) -> Name:
+def say(words: Words, sampler: Sampler, *, aligns: bool, jumps: bool = True, most_returns: int = 100) -> Name:
     """A name, as a sequence gets one. `jumps`: what is forced is said at once, and looked at afterwards."""
-    alignment: Alignment[Name] = Alignment(PIECES)
+    alignment: Alignment[Name] = Alignment(PIECES, most_returns)
     said: Name = ()
     unseen = 0
 
@@ -74,11 +74,11 @@ def say(words: Words, sampler: Sampler, *, aligns: bool, jumps: bool = True) -> 
             said, unseen = (*said, words.allowed(said).token(0)), unseen + 1
 
     for _ in range(500):
-        logits = sampler.adjusted(words.logits(said))
+        logits = words.logits(said)
         allowed = None if said in words.names else words.allowed(said)
         begin = len(said) - unseen
         forced = said[begin:][: alignment.forced_of(spelled(said[:begin]), said[begin:])]
-        rows = [sampler.adjusted(words.logits(said[:place])) for place in range(begin, begin + len(forced))]
+        rows = [words.logits(said[:place]) for place in range(begin, begin + len(forced))]
         alignment.pass_forced(forced, rows)
         drawn = alignment.think_over(spelled(said), logits, allowed, sampler)
         if drawn is not None:
@@ -94,8 +94,9 @@ def say(words: Words, sampler: Sampler, *, aligns: bool, jumps: bool = True) -> 
             return said
         token = sampler.draw(words.logits(said), allowed)
         alignment.end()
-        if aligns and alignment.is_fork(token, logits, allowed):
-            alignment.begin(token, logits, allowed, said)
+        adjusted = sampler.adjusted(logits)
+        if aligns and alignment.is_fork(token, adjusted, allowed):
+            alignment.begin(token, adjusted, allowed, said)
         append(token)
     raise AssertionError("it goes to and fro")
 
@@ -232,7 +233,7 @@ def test_where_nothing_is_meant_it_ends_on_the_best_that_was_found() -> None:
         meant_otherwise = row({60: 1.0})
         meant_otherwise[50] = -3.0 * first
         words.say_behind((first,), meant_otherwise)
-    assert say(words, Sampler(Sampling(temperature=0), ()), aligns=True) == (1, 50)
+    assert say(words, Sampler(Sampling(temperature=0), ()), aligns=True, most_returns=16) == (1, 50)
 
 
 def test_a_dead_end_is_left() -> None:

@@ -65,7 +65,7 @@ async def test_without_memory_for_it_finished_requests_stay_in_the_cells(model: 
 
 
 async def test_an_adapters_kv_comes_back_for_that_adapter_only(model: Model, tmp_path: object) -> None:
-    lora = write_lora(tmp_path / "one.gguf", MODEL, 1)  # type: ignore[operator]
+    lora = write_lora(tmp_path / "one.gguf", MODEL, 13)  # type: ignore[operator]
     async with running_engine(model, sequences=2) as engine:
         engine._worker._cache._idle_tokens = 0
         await engine.load_adapter("one", lora)
