@@ -183,7 +183,7 @@ def test_the_server_speaks_https_where_it_has_a_certificate(tmp_path: Path) -> N
     context = ssl.create_default_context(cafile=str(certificate))
     server = ServerProcess(*QUIET, "--tls-certificate", str(certificate), "--tls-key", str(key))
     try:
-        assert wait_until(lambda: answers(f"https://127.0.0.1:{server.port}/healthz", context))
+        assert wait_until(lambda: answers(f"https://127.0.0.1:{server.port}/healthz", context), 30)
     finally:
         server.stop()
 
