@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -39,14 +40,15 @@ class ServerProcess:
         self.port = free_port()
         command = [sys.executable, *launcher, "serve", "--port", str(self.port), *flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if '--tls-certificate' in flags else ''}://127.0.0.1:{self.port}"
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, verify: ssl.SSLContext | bool = True) -> None:
+        """`verify`: whose certificates are believed."""
         for _ in range(300):
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended: {self.process.stderr and self.process.stderr.read()}")
             try:
-                if httpx.get(f"{self.url}/healthz").status_code == 200:
+                if httpx.get(f"{self.url}/healthz", verify=verify).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.1)

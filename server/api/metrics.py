@@ -20,7 +20,7 @@ _COUNTERS = {
     "decoded_tokens": "Tokens that went through llama_decode, prompts included.",
     "sampled_tokens": "Tokens drawn from logits.",
     "forced_tokens": "Tokens the grammar left no choice about.",
-    "taken_back": "Times that another token was said in the place of one, for what the grammar allowed behind it.",
+    "taken_back": "Sampled tokens that gave way to another word, for what the grammar allowed behind them.",
     "cached_tokens": "Prompt tokens that needed no prefill.",
     "drafted_tokens": "Tokens that speculation proposed.",
     "accepted_tokens": "Proposed tokens that were right.",

@@ -104,7 +104,8 @@ class Alignment(Generic[State]):
         self._most_returns = most_returns
         self._first: _Place | None = None
         self._last: _Step | None = None
-        self._drawn: list[int] = []
+        self.drawn: list[int] = []
+        """The tokens of the word that were drawn and not forced."""
         self._kept = 1.0
         """Share that the grammar has kept since the word was last thought over."""
         self._returns = 0
@@ -126,7 +127,7 @@ class Alignment(Generic[State]):
         """A word of which the first token has been drawn. `row`: to be given again by `rows`."""
         self._first = _Place(1.0, allowed, allowed.values(logits), row())
         self._last = self._first.step(token)
-        self._drawn, self._kept, self._returns, self.state = [token], 1.0, 0, state
+        self.drawn, self._kept, self._returns, self.state = [token], 1.0, 0, state
 
     def forced_of(self, word: bytes, tokens: Sequence[int]) -> int:
         """How many of the tokens that the grammar forces behind `word` still belong to it, and are to be looked at."""
@@ -171,12 +172,12 @@ class Alignment(Generic[State]):
         kept, self._kept = self._kept, 1.0
         if self._returns >= self._most_returns or sampler.keeps(kept):
             here = self._last.place
-            return [*self._drawn, here.draw(sampler)] if goes_on and here is not None else None
+            return [*self.drawn, here.draw(sampler)] if goes_on and here is not None else None
         drawn = self._walk(sampler)
-        return drawn if goes_on or drawn != self._drawn else None
+        return drawn if goes_on or drawn != self.drawn else None
 
     def _goes_on(self, word: bytes, allowed: TokenSet) -> bool:
-        return len(allowed) > 0 and is_narrow(allowed) and not _is_over(word) and len(self._drawn) < _LONGEST
+        return len(allowed) > 0 and is_narrow(allowed) and not _is_over(word) and len(self.drawn) < _LONGEST
 
     def _walk(self, sampler: Sampler) -> list[int]:
         """Draw a word anew, up to the first token behind which nothing is known."""
@@ -191,13 +192,13 @@ class Alignment(Generic[State]):
 
     def say(self, drawn: list[int]) -> bool:
         """Take in what `think_over` gave. Returns whether only the last token is new; else the word begins again."""
-        is_next = drawn[:-1] == self._drawn
+        is_next = drawn[:-1] == self.drawn
         place = self._first
         for token in drawn:
             if place is not None:
                 self._last = place.step(token)
                 place = self._last.place
-        self._drawn = drawn
+        self.drawn = drawn
         self._returns += not is_next
         return is_next
 
@@ -205,7 +206,7 @@ class Alignment(Generic[State]):
         """What was kept of each place at which a token of the word was drawn."""
         rows = []
         place = self._first
-        for token in self._drawn:
+        for token in self.drawn:
             if place is not None:
                 rows.append(place.row)
                 place = place.steps[token].place

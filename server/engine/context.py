@@ -121,20 +121,20 @@ class Context:
         sequence: int,
         wants_logits: bool,
         guessed: int = 0,
-        wants_all: bool = False,
         wanted: range = range(0),
     ) -> int:
         """Put tokens of a sequence, at positions `start`…, into the batch.
 
         Returns the batch row of the last known one, whose logits `logits` gives if `wants_logits`; the `guessed` tokens
-        at the end have logits too. `wants_all`: all tokens have logits; `wanted`: others that have, by their places.
+        at the end have logits too. `wanted`: others that have, by their places in `tokens`.
         """
         begin, end = self._count, self._count + len(tokens)
         self._tokens[begin:end] = tokens
         self._positions[begin:end] = np.arange(start, start + len(tokens), dtype=np.int32)
-        self._wants_logits[begin:end] = wants_all
+        self._wants_logits[begin:end] = False
         self._wants_logits[begin + wanted.start : begin + wanted.stop] = True
-        self._wants_logits[end - 1 - guessed : end] = wants_logits or wants_all
+        if wants_logits:
+            self._wants_logits[end - 1 - guessed : end] = True
         for row in range(begin, end):
             self._sequence_ids[row][0] = sequence
         self._count = end

@@ -103,8 +103,10 @@ class Sequence:
         self._alignment: Alignment[_Moment] = Alignment(vocabulary.pieces)
         self.unseen = range(0)
         """Places of forced tokens whose own logits the next `advance` should get too."""
+        self.drawn = 0
+        """Tokens drawn from logits, those that were taken back too."""
         self.taken_back = 0
-        """Times that a word was begun again."""
+        """Of those, how many were taken back for another word."""
         self._closing: list[int] = []
         """What is left of the end that is being said, if its tokens are to be judged one by one."""
         if guide.ending is not None and not guide.ending.fits(self._budget):
@@ -198,6 +200,7 @@ class Sequence:
         if is_whole:
             return self._end("stop", self._text.finish())
         token = self._sampler.draw(logits, allowed)
+        self.drawn += 1
         settled = self._settle()
         if allowed is not None and token not in self._vocabulary.end_tokens:
             self._note(token, logits, allowed)
@@ -274,16 +277,18 @@ class Sequence:
 
     def _say_word(self, drawn: list[int], logits: Floats) -> list[Event]:
         """Say the last of these tokens, or the whole word anew."""
-        moment = self._moment
+        moment, dropped = self._moment, len(self._alignment.drawn)
         if self._alignment.say(drawn) or moment is None:
+            self.drawn += 1
             return self._say(drawn[-1], logits)
+        self.taken_back += dropped
         said = self.tokens[moment.length :]
         self._take_back(len(said))
         self._guide, self._text, self._forced = moment.guide.copy(), moment.text.copy(), moment.forced
         moment.events.clear()
-        self.taken_back += 1
         events: list[Event] = []
         for token, row in zip(drawn, self._alignment.rows(), strict=True):
+            self.drawn += 1
             events = self._say(token, logits if row is None else row)
             if is_over(events) or self._closing:
                 break

@@ -173,7 +173,7 @@ class EngineStats:
     sampled_tokens: int
     forced_tokens: int
     taken_back: int
-    """Times that another token was said in the place of one, because of what the grammar allowed behind it."""
+    """Of the sampled tokens, those that gave way to another word, because of what the grammar allowed behind them."""
     cached_tokens: int
     """Prompt tokens that needed no prefill."""
     running: int

@@ -277,7 +277,7 @@ class Worker(threading.Thread):
         sequence = row.sequence
         unseen = [self._context.logits(number) for number in row.unseen]
         draft = sequence.speculation.draft if sequence.speculation else []
-        known = len(sequence.tokens)
+        known, drawn = len(sequence.tokens), sequence.drawn
         unchanged, said, steps = known, 0, 0
         events: list[Event] = []
         while not is_over(events) and said <= len(draft) and sequence.tokens[known:] == draft[:said]:
@@ -287,12 +287,12 @@ class Worker(threading.Thread):
                 if not said:
                     raise
                 break  # what was said before stands; the next step shows whether it was the guess
-            self._counters.sampled_tokens += 1
             steps += 1
             unchanged = min(unchanged, sequence.unchanged)
             if unchanged < known or sequence.unseen:  # taken back behind the draft, or not to be kept for the moment
                 break
             said = len(sequence.tokens) - known
+        self._counters.sampled_tokens += sequence.drawn - drawn
         accepted = common_prefix(draft, sequence.tokens[known:]) if unchanged == known else 0
         if sequence.slot is not None:
             last = sequence.unseen.start if sequence.unseen else len(sequence.tokens)
@@ -376,8 +376,7 @@ class Worker(threading.Thread):
                 sequence=slot.id,
                 wants_logits=share.is_whole,
                 guessed=len(draft),
-                wants_all=share.sequence.judge is not None,
-                wanted=before,
+                wanted=range(share.count) if share.sequence.judge is not None else before,
             )
             judged = share.count if share.sequence.judge is not None else 0
             if share.is_whole or judged:

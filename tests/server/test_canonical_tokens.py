@@ -97,8 +97,8 @@ def submit(engine: Engine, services: Services, chat: ChatRequest, sampling: Samp
 def stretches_cut_otherwise(vocabulary: Vocabulary, tokens: list[int]) -> list[tuple[range, int]]:
     """Where, by places in `tokens`, the tokenizer cuts the same text otherwise, and the first place that differs.
 
-    If that was sampled, and what follows too, it is the model that spelled otherwise: what is forced later in the
-    stretch can only be cut as what was said before it allows.
+    If that was sampled, it is the model that spelled otherwise: what is forced later in the stretch can only be cut as
+    the tokenizer cuts it behind the last sampled token.
     """
     text = b"".join(vocabulary.pieces[token] for token in tokens).decode()
     again = list(vocabulary.tokenize(text, parse_special=False))
@@ -116,6 +116,21 @@ def stretches_cut_otherwise(vocabulary: Vocabulary, tokens: list[int]) -> list[t
         if mine != theirs:
             found.append((piece, piece.start + common_prefix(mine, theirs)))
     return found
+
+
+def forced_runs(tokens: list[int], is_forced: list[bool], stretch: range) -> list[list[int]]:
+    """What is forced in a stretch, each time with the sampled token before it, with which it is cut."""
+    runs: list[list[int]] = []
+    for place in stretch:
+        if not is_forced[place]:
+            runs.append([])
+        if runs:
+            runs[-1].append(tokens[place])
+    return [run for run in runs if len(run) > 1] if runs else [[tokens[place] for place in stretch]]
+
+
+def spelled(model: Model, tokens: list[int]) -> str:  # noqa: F811
+    return b"".join(model.vocabulary.pieces[token] for token in tokens).decode()
 
 
 @pytest.mark.parametrize("mode", ["required", "auto", "format"])
@@ -143,9 +158,11 @@ async def test_no_forced_token_is_cut_as_no_tokenizer_would(model: Model, mode: 
                 forced += sum(is_forced)
                 sampled_otherwise += bool(stretches)
                 wrong += [
-                    [model.vocabulary.name(token) for token in tokens[stretch.start : stretch.stop]]
+                    [model.vocabulary.name(token) for token in run]
                     for stretch, first in stretches
-                    if any(is_forced[first : min(first + 2, stretch.stop)])
+                    for run in forced_runs(tokens, is_forced, stretch)
+                    if is_forced[first]
+                    or list(model.vocabulary.tokenize(spelled(model, run), parse_special=False)) != run
                 ]
     print(
         f"{mode}: {answers} answers, {forced} forced tokens, {len(wrong)} of them cut otherwise by the tokenizer; "

@@ -274,13 +274,12 @@ def running(url: str) -> int:
     return int(httpx.get(f"{url}/healthz").json()["running"])
 
 
-def wait_until(claim: Callable[[], bool], seconds: float = 5.0) -> bool:
-    until = time.monotonic() + seconds
-    while not claim():
-        if time.monotonic() > until:
-            return False
+def wait_until(claim: Callable[[], bool]) -> bool:
+    for _ in range(100):
+        if claim():
+            return True
         time.sleep(0.05)
-    return True
+    return False
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])

@@ -130,8 +130,9 @@ def test_a_denied_call_is_not_made(client: openai.OpenAI) -> None:
     (request,) = [item for item in first.output if item.type == "mcp_approval_request"]
     said: Any = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": False}]
     second = client.responses.create(model=MODEL, input=said, previous_response_id=first.id)
-    made = [(item.name, item.arguments) for item in second.output if item.type == "mcp_call" and not item.error]
-    assert (request.name, request.arguments) not in made
+    asked_again = [item for item in second.output if item.type == "mcp_call" and item.name == request.name]
+    denied = [item for item in asked_again if item.arguments == request.arguments]
+    assert all("said no to this very call" in str(item.error) and item.output is None for item in denied)
     assert tally() == before
 
 
