@@ -201,6 +201,9 @@ def test_what_is_no_gguf_file_is_not_gone_on_from(corpus: Path, tmp_path: Path) 
     (tmp_path / "no.gguf").write_text("no")
     with pytest.raises(ExportError, match=r"no\.gguf is not a whole GGUF file"):
         pretrain(tiny_settings(tmp_path / "next", start_from=tmp_path / "no.gguf"), corpus, say=lambda _: None)
+    adapter = MODEL.parent / "adapters" / "library.gguf"
+    with pytest.raises(ExportError, match=r"no model \(adapter\)"):
+        pretrain(tiny_settings(tmp_path / "next", start_from=adapter), corpus, say=lambda _: None)
 
 
 def test_what_is_no_finished_run_is_not_gone_on_from(corpus: Path, tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def write_checkpoint(model: Path, folder: Path) -> None:
 
 def _config(fields: Fields, tensors: set[str]) -> dict[str, Any]:
     architecture = str(fields.get("general.architecture"))
-    if fields.get("general.type", "model") != "model" or architecture not in _KINDS:
+    if (held := fields.get("general.type", "model")) != "model":
+        raise ExportError(f"the GGUF file holds no model ({held}); name the model it is for")
+    if architecture not in _KINDS:
         raise ExportError(f"can't train a GGUF of architecture {architecture!r}; known: {', '.join(_KINDS)}")
 
     def number(key: str, default: Any = None) -> Any:

@@ -28,7 +28,10 @@ def pretrain(settings: PretrainSettings, data: Path | None = None, say: Callable
     OSError.
     """
     if settings.start_from is not None:
-        model_and_tokenizer(settings.start_from)
+        try:
+            model_and_tokenizer(settings.start_from)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"start_from: {error}") from error
     from training.pretrain.trainer import Trainer  # torch takes seconds to import: first say what is wrong
 
     settings.output.mkdir(parents=True, exist_ok=True)

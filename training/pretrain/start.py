@@ -16,10 +16,10 @@ def model_and_tokenizer(start: Path) -> tuple[Path, Path]:
         folder = checkpoint_of(start)
         kind = json.loads((folder / "config.json").read_text())["model_type"]
         if kind != "llama":
-            raise ExportError(f"start_from: {start} is a {kind}; pretrain goes on with llama models only")
+            raise ExportError(f"{start} is a {kind}; pre-training knows llama models only")
         return folder, folder / "tokenizer.json"
     if not (start / "model").is_dir():
         raise FileNotFoundError(
-            f"start_from: {start} has no model/: it is no GGUF file, and no run is there, or one that has not ended yet"
+            f"{start} has no model/: it is no GGUF file, and no run is there, or one that has not ended yet"
         )
     return start / "model", start / "tokenizer.json"
